@@ -1,0 +1,104 @@
+"""The proxy's clusters: the Orthanc servers as HTTPS and as DICOM endpoints, and how their health is told."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from orthweb.render.envoy_tls import upstream_tls
+from orthweb.render.orthanc import spreads_writers
+from orthweb.render.place import Place, Replica
+
+WEB_CLUSTER = "orthanc-web"
+DICOM_CLUSTER = "orthanc-dicom"
+
+
+def clusters(place: Place, authorization: str) -> list[dict[str, Any]]:
+    """Make both clusters; `authorization` is the header of the health check's account."""
+    return [_web(place, authorization), _dicom(place, authorization)]
+
+
+def _web(place: Place, authorization: str) -> dict[str, Any]:
+    return {
+        **_cluster(WEB_CLUSTER, place, authorization),
+        "lb_policy": "RING_HASH",
+        "transport_socket": upstream_tls(place),
+        "load_assignment": {
+            "cluster_name": WEB_CLUSTER,
+            "endpoints": [{"lb_endpoints": [_endpoint(replica, replica.http_port) for replica in place.replicas]}],
+        },
+    }
+
+
+def _dicom(place: Place, authorization: str) -> dict[str, Any]:
+    # With a plugin whose writers wait for each other, one Orthanc takes all associations and the others stand by.
+    groups = [place.replicas] if spreads_writers(place) else [(replica,) for replica in place.replicas]
+    return {
+        **_cluster(DICOM_CLUSTER, place, authorization),
+        "lb_policy": "LEAST_REQUEST",
+        # An association on a replica that died or hangs ends at once, so that the device tries again elsewhere.
+        "close_connections_on_host_health_failure": True,
+        "transport_socket": upstream_tls(place),
+        "load_assignment": {
+            "cluster_name": DICOM_CLUSTER,
+            "endpoints": [
+                {
+                    "priority": priority,
+                    "lb_endpoints": [
+                        # Asked over HTTP: a hung Orthanc still takes TCP connections, and a bare one would block it.
+                        _endpoint(replica, replica.dicom_port, {"port_value": replica.http_port})
+                        for replica in group
+                    ],
+                }
+                for priority, group in enumerate(groups)
+            ],
+        },
+    }
+
+
+def _cluster(name: str, place: Place, authorization: str) -> dict[str, Any]:
+    named = any(not _is_address(replica.host) for replica in place.replicas)
+    return {
+        "name": name,
+        "type": "STRICT_DNS" if named else "STATIC",
+        "connect_timeout": "2s",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {
+            "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]
+        },
+        "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 60}},
+        "health_checks": [
+            {
+                "timeout": "2s",
+                "interval": "1s",
+                "no_traffic_interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "http_health_check": {
+                    # Reads the database: a replica that lost it is no use to anybody.
+                    "path": "/changes?last",
+                    "request_headers_to_add": [
+                        {
+                            "header": {"key": "authorization", "value": authorization},
+                            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                        }
+                    ],
+                },
+            }
+        ],
+    }
+
+
+def _endpoint(replica: Replica, port: int, health: dict[str, Any] | None = None) -> dict[str, Any]:
+    endpoint: dict[str, Any] = {"address": {"socket_address": {"address": replica.host, "port_value": port}}}
+    if health:
+        endpoint["health_check_config"] = health
+    return {"endpoint": endpoint}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

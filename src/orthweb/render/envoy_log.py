@@ -1,0 +1,51 @@
+"""The proxy's access logs: who connected, with which certificate, how much, for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orthweb.render.envoy_tls import typed
+from orthweb.render.place import Place
+
+_CONNECTION = {
+    "time": "%START_TIME%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "certificate_subject": "%DOWNSTREAM_PEER_SUBJECT%",
+    "certificate_serial": "%DOWNSTREAM_PEER_SERIAL%",
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "tls_failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "replica": "%UPSTREAM_HOST%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "duration_ms": "%DURATION%",
+    "flags": "%RESPONSE_FLAGS%",
+}
+
+
+def dicom_log() -> dict[str, str]:
+    """One line a DICOM connection."""
+    return {**_CONNECTION, "closed_by": "%CONNECTION_TERMINATION_DETAILS%"}
+
+
+def web_log() -> dict[str, str]:
+    """One line a request; the query string may name a patient and is left out."""
+    return {
+        **_CONNECTION,
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "status": "%RESPONSE_CODE%",
+        "protocol": "%PROTOCOL%",
+        "agent": "%REQ(USER-AGENT)%",
+    }
+
+
+def log_file(place: Place, name: str, fields: dict[str, str]) -> dict[str, Any]:
+    """Make an access log of JSON lines in the site's folder of logs."""
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            path=str(place.files.logs / name),
+            log_format={"json_format": fields},
+        ),
+    }

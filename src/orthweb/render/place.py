@@ -1,0 +1,106 @@
+"""What a place adds to a Site: addresses, versions and folders as the processes there see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One Orthanc server as the proxy reaches it."""
+
+    name: str
+    host: str
+    http_port: int
+    dicom_port: int
+
+
+@dataclass(frozen=True)
+class Database:
+    """The PostgreSQL server as the Orthanc servers reach it."""
+
+    host: str
+    port: int
+    name: str = "orthanc"
+    user: str = "orthanc"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket of DICOM objects as the Orthanc servers reach it."""
+
+    endpoint: str
+    name: str
+    region: str
+    root_path: str
+    ca: PurePosixPath | None
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Versions that decide how Orthanc is configured, as (major, minor)."""
+
+    orthanc: tuple[int, ...]
+    postgresql_plugin: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the processes of the site find their files, as paths of the place."""
+
+    config: PurePosixPath
+    """Rendered configuration."""
+    pki: PurePosixPath
+    """Certificates and keys that the processes read."""
+    objects: PurePosixPath
+    """DICOM objects, where a folder keeps them."""
+    temporary: PurePosixPath
+    logs: PurePosixPath
+    run: PurePosixPath
+    """Sockets."""
+    plugins: PurePosixPath
+    """Orthanc's plugins, as lib….so."""
+    gate: PurePosixPath
+    """The WebAssembly filter that stands before the DICOM cluster."""
+    server_certificate: PurePosixPath
+    server_key: PurePosixPath
+    s3_plugin: PurePosixPath
+    """The Python script that keeps objects in a bucket."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Everything about where a site runs that its configuration depends on."""
+
+    replicas: tuple[Replica, ...]
+    database: Database
+    bucket: Bucket | None
+    versions: Versions
+    files: Files
+    ipv6: bool
+    """Whether the listeners can also bind IPv6 addresses."""
+    remote_proxy: bool
+    """Whether the proxy reaches the Orthanc servers from another address than loopback."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What only the rendered files of mode 0600 may say."""
+
+    users: Mapping[str, str]
+    """Passwords of the web page and the REST API by user, the health check's included."""
+    database: str
+    """Password of the Orthanc servers' database user."""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One file that rendering makes."""
+
+    text: str
+    secret: bool = False
+    """Secret text is never shown and lies in a file of mode 0600."""
