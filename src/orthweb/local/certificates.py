@@ -1,0 +1,171 @@
+"""The certificates of a site on this machine: its authority, the server's, and those between its own processes."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orthweb.local.account import Account
+from orthweb.pki import (
+    Authority,
+    check_server_certificate,
+    describe,
+    ensure_authority,
+    export_device,
+    load_certificate,
+)
+from orthweb.render.envoy_tls import INTERNAL_NAME
+from orthweb.site.files import ensure_folder, write_file
+from orthweb.site.model import OwnCertificate, Site
+from orthweb.site.paths import SitePaths
+from orthweb.site.secrets import new_password
+
+# A generated server certificate is replaced by `up` when it has fewer days left than this.
+RENEW_DAYS = 30
+_CURRENT = "server-current"
+
+
+@dataclass(frozen=True)
+class ServerPair:
+    """A certificate with its chain, and its key, as files that belong together."""
+
+    certificate: Path
+    key: Path
+
+
+def site_names(site: Site) -> list[str]:
+    """The names and addresses that the server certificate must hold, without repeats."""
+    names = [*site.tls.names, "localhost", socket.gethostname(), "127.0.0.1", "::1"]
+    return list(dict.fromkeys(names))
+
+
+def authority(paths: SitePaths, site: Site) -> Authority:
+    """The site's authority, made on first use: it signs the server's and the devices' certificates."""
+    return ensure_authority(paths.pki, f"{site.name} authority")
+
+
+def ensure_server(paths: SitePaths, site: Site, account: Account, say: Callable[[str], None]) -> ServerPair:
+    """Bring the server certificate to what `orthweb.yaml` says, and renew a generated one in time."""
+    if isinstance(site.tls.certificate, OwnCertificate):
+        return adopt_own(paths, site, site.tls.certificate, account)
+    signer = authority(paths, site)
+    pair = current_server(paths)
+    if pair is not None and _serves(pair, site, signer):
+        return pair
+    say("made a server certificate" if pair is None else "renewed the server certificate")
+    return rotate_generated(paths, site, account)
+
+
+def rotate_generated(paths: SitePaths, site: Site, account: Account) -> ServerPair:
+    """Issue a new server certificate; the old pair stays until the next one, for a proxy that still reads it."""
+    issued = authority(paths, site).issue_server(site_names(site))
+    return _install(paths, issued.fullchain_pem, issued.key_pem, account)
+
+
+def adopt_own(paths: SitePaths, site: Site, own: OwnCertificate, account: Account) -> ServerPair:
+    """Check the user's own files and copy them to where the proxy reads them; raises InputError."""
+    chain = paths.root / own.chain if own.chain else None
+    checked = check_server_certificate(
+        paths.root / own.certificate,
+        paths.root / own.key,
+        chain,
+        site_names(site),
+        datetime.datetime.now(datetime.UTC),
+    )
+    return _install(paths, checked.fullchain_pem, checked.key_pem, account)
+
+
+def current_server(paths: SitePaths) -> ServerPair | None:
+    """The pair in use; None before the first `up`."""
+    try:
+        stem = (paths.pki / _CURRENT).read_text().strip()
+    except FileNotFoundError:
+        return None
+    pair = ServerPair(paths.pki / f"{stem}.crt", paths.pki / f"{stem}.key")
+    return pair if pair.certificate.exists() and pair.key.exists() else None
+
+
+def ensure_internal(paths: SitePaths, site: Site, account: Account) -> None:
+    """Make the certificates with which the site's own processes know each other.
+
+    They have an authority of their own: a device's certificate opens the proxy and nothing behind it.
+    """
+    folder = paths.pki / "internal"
+    ensure_folder(folder, account.passing_mode, account.passing_owner)
+    signer = ensure_authority(folder, f"{site.name} internal authority")
+    names = [INTERNAL_NAME, "127.0.0.1", "localhost"]
+    for name in ("postgresql", "orthanc", "envoy", "s3"):
+        if not (folder / f"{name}.crt").exists():
+            issued = signer.issue_internal(names)
+            write_file(folder / f"{name}.key", issued.key_pem, 0o600, account.file_owner)
+            # Orthanc's web server reads one file with both.
+            write_file(folder / f"{name}.pem", issued.key_pem + issued.fullchain_pem, 0o600, account.file_owner)
+            write_file(folder / f"{name}.crt", issued.fullchain_pem, 0o644, account.file_owner)
+    # A modality that the site calls over TLS shows a certificate of the site's authority.
+    trusted = (folder / "ca.crt").read_bytes()
+    if any(modality.tls for modality in site.orthanc.modalities.values()):
+        trusted += (paths.pki / "ca.crt").read_bytes()
+    if not (folder / "trusted.crt").exists() or (folder / "trusted.crt").read_bytes() != trusted:
+        write_file(folder / "trusted.crt", trusted, 0o644, account.file_owner)
+
+
+def issue_device(paths: SitePaths, site: Site, name: str, folder: Path, pkcs12: bool, java: bool) -> list[Path]:
+    """Issue a client certificate for a device and write its files to `folder`; returns their paths.
+
+    The certificate alone is kept in the site, so that `certs show` tells when it ends.
+    """
+    signer = authority(paths, site)
+    issued = signer.issue_client(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    password = new_password() if pkcs12 or java else None
+    written = export_device(
+        folder,
+        name,
+        issued,
+        signer.certificate,
+        pkcs12_password=password if pkcs12 else None,
+        truststore_password=password if java else None,
+    )
+    if password is not None:
+        path = folder / f"{name}.password"
+        write_file(path, password + "\n", 0o600)
+        written = [*written, path]
+    ensure_folder(paths.pki / "devices")
+    write_file(paths.pki / "devices" / f"{name}.crt", issued.certificate_pem, 0o644)
+    return written
+
+
+def known_certificates(paths: SitePaths) -> dict[str, Path]:
+    """The certificates of the site by their use: the authority's, the server's and the devices'."""
+    server = current_server(paths)
+    found = {"authority": paths.pki / "ca.crt"}
+    if server is not None:
+        found["server"] = server.certificate
+    found |= {f"device {path.stem}": path for path in sorted((paths.pki / "devices").glob("*.crt"))}
+    return {use: path for use, path in found.items() if path.exists()}
+
+
+def _serves(pair: ServerPair, site: Site, signer: Authority) -> bool:
+    certificate = load_certificate(pair.certificate)
+    info = describe(certificate, datetime.datetime.now(datetime.UTC))
+    ours = certificate.issuer == signer.certificate.subject
+    return ours and info.days_left >= RENEW_DAYS and set(site_names(site)) <= set(info.names)
+
+
+def _install(paths: SitePaths, fullchain: bytes, key: bytes, account: Account) -> ServerPair:
+    stem = "server-" + hashlib.sha256(fullchain + key).hexdigest()[:12]
+    pair = ServerPair(paths.pki / f"{stem}.crt", paths.pki / f"{stem}.key")
+    before = current_server(paths)
+    if pair == before:
+        return pair
+    write_file(pair.key, key, 0o600, account.file_owner)
+    write_file(pair.certificate, fullchain, 0o644, account.file_owner)
+    write_file(paths.pki / _CURRENT, stem + "\n", 0o644)
+    for old in paths.pki.glob("server-*.*"):
+        if old.stem not in (stem, before.certificate.stem if before else stem):
+            old.unlink()
+    return pair

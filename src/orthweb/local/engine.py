@@ -1,0 +1,335 @@
+"""Brings a site on this machine up, changes what differs, and takes it down again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pwd
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from orthweb.errors import Failure, InputError
+from orthweb.local import certificates, database, s3storage
+from orthweb.local.account import Account, check_low_ports, current_account, ensure_account, ensure_reachable
+from orthweb.local.boot import remove_at_boot
+from orthweb.local.config import write_files, write_rendered
+from orthweb.local.drain import drain
+from orthweb.local.layout import HOUSEKEEPING, Layout, envoy_binary, make_layout, openssl_folder
+from orthweb.local.openssl import ensure_openssl_names
+from orthweb.local.packages import Parts, ensure_packages, installed_versions
+from orthweb.local.processes import Supervisor, end_orphans
+from orthweb.local.services import Services
+from orthweb.local.sockets import describe_holder, holder, listeners
+from orthweb.pki import describe, load_certificate
+from orthweb.render import Rendered, Secrets, render
+from orthweb.render.envoy import server_files
+from orthweb.render.orthanc import check_settings, owned_settings
+from orthweb.site.edit import set_certificate
+from orthweb.site.files import ensure_folder, write_file
+from orthweb.site.model import OwnCertificate, Site
+from orthweb.site.paths import SitePaths
+from orthweb.site.secrets import ensure_password, ensure_users, read_password
+
+_FREE_BYTES = 200 * 1024 * 1024
+_MARK = "site.json"
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How the engine is heard; the command line decides what a person sees of it."""
+
+    say: Callable[[str], None]
+    """Something was done."""
+    warn: Callable[[str], None]
+    step: Callable[[str], None]
+    """What is being done now."""
+
+
+class Engine:
+    """A site on this machine that is about to be changed; the caller holds the site's lock."""
+
+    def __init__(self, site: Site, paths: SitePaths, voice: Voice) -> None:
+        self.site, self.paths, self.voice = site, paths, voice
+        self.supervisor = Supervisor(paths.run, paths.config / "supervisord.conf", paths.logs / "supervisor.log")
+        self.services = Services(paths, self.supervisor, voice.say)
+
+    def up(self) -> None:
+        """Make what runs equal to what `orthweb.yaml` says. Every step looks before it acts.
+
+        Raises
+        ------
+        InputError
+            The description or this machine doesn't allow it; nothing was changed.
+        Failure
+            A step failed; calling again goes on from there.
+        """
+        voice = self.voice
+        low_ports = self.check()
+        voice.step("looking for system packages")
+        ensure_packages(self.site.s3() is not None, voice.say)
+        parts = installed_versions()
+        account = ensure_account(voice.say)
+        voice.step("preparing certificates, passwords and configuration")
+        layout, files, secrets = self._prepare(parts, account)
+        self._ensure_supervisor(layout, account, low_ports)
+        voice.step("starting PostgreSQL")
+        superuser = self.paths.secrets / "postgres-superuser"
+        programs = database.server_programs(parts, self.paths.database)
+        database.ensure_cluster(programs, self.paths.database, superuser, account, voice.say)
+        self.services.ensure_database(layout, files, read_password(superuser), secrets)
+        bucket = layout.place.bucket
+        if bucket is not None:
+            voice.step("starting the object storage")
+            if any(program.name == "s3" for program in layout.programs):
+                self.services.ensure_storage(layout, files, lambda: s3storage.answers(bucket))
+            s3storage.ensure_bucket(bucket, secrets)
+        voice.step("starting Orthanc")
+        self.services.ensure_replicas(layout, files, secrets)
+        voice.step("starting Envoy")
+        self.services.ensure_proxy(layout, files)
+        self.services.ensure(layout, files, HOUSEKEEPING)
+
+    def check(self) -> bool:
+        """Refuse what cannot work before anything is changed; tells whether a port needs a privilege."""
+        check_settings(self.site)
+        low_ports = check_low_ports(self.site.listening_ports())
+        self.supervisor.check_path()
+        self._check_folder()
+        self._check_disk()
+        self._check_ports()
+        return low_ports
+
+    def down(self, drain_seconds: float) -> bool:
+        """Stop everything, the proxy first and the database last; False when nothing ran."""
+        if not self.supervisor.running():
+            return self._end_orphans()
+        running = [name for name, state in self.supervisor.states().items() if state.up]
+        if "envoy" in running:
+            self.voice.step("letting associations finish")
+            drain(self.services.admin, drain_seconds)
+        groups = [
+            [name for name in running if name in ("envoy", HOUSEKEEPING)],
+            [name for name in running if name.startswith("orthanc-")],
+            [name for name in running if name == "s3"],
+            [name for name in running if name == "postgresql"],
+        ]
+        for group in filter(None, groups):
+            self.voice.step(f"stopping {', '.join(group)}")
+            self.supervisor.stop(group)
+        self.supervisor.shutdown()
+        return True
+
+    def restart(self, service: str | None, drain_seconds: float) -> None:
+        """Restart one service, or all of them one after another: the site answers all the while where it can."""
+        states = self.supervisor.states()
+        if not states:
+            raise Failure(f"{self.site.name} is not up", "start it with 'orthweb up'")
+        if service is not None and service not in states:
+            raise InputError(f"{service}: no such service", f"the services are {', '.join(states)}")
+        for name in [service] if service else [*states]:
+            self.voice.step(f"restarting {name}")
+            if name == "envoy":
+                drain(self.services.admin, drain_seconds)
+            self.services.cycle(name)
+            self.services.wait_proxy()
+            self.voice.say(f"restarted {name}")
+
+    def rotate_certificate(self) -> None:
+        """Replace the generated server certificate; a running proxy takes it up without dropping a connection."""
+        if self.site.tls.certificate != "generated":
+            raise InputError(
+                "orthweb.yaml: tls.certificate: is your own, which Orthweb cannot renew",
+                "give the new one to 'orthweb certs use'",
+            )
+        account = self._known_account()
+        self._show_certificate(certificates.rotate_generated(self.paths, self.site, account), account)
+
+    def use_certificate(self, certificate: Path, key: Path, chain: Path | None) -> None:
+        """Check the user's own server certificate, write it into `orthweb.yaml` and show it from now on."""
+        account = self._known_account()
+        own = OwnCertificate(
+            certificate=str(certificate.absolute()),
+            key=str(key.absolute()),
+            chain=str(chain.absolute()) if chain else None,
+        )
+        pair = certificates.adopt_own(self.paths, self.site, own, account)
+        self.site = set_certificate(self.paths.root, certificate, key, chain)
+        self._show_certificate(pair, account)
+
+    def _show_certificate(self, pair: certificates.ServerPair, account: Account) -> None:
+        files = PurePosixPath(pair.certificate), PurePosixPath(pair.key)
+        if self.paths.config.exists():
+            write_files(self.paths.config, server_files(*files), account)
+        serial = describe(load_certificate(pair.certificate), datetime.datetime.now(datetime.UTC)).serial
+        if "envoy" in {name for name, state in self.supervisor.states().items() if state.up}:
+            self.services.wait_certificate(serial)
+            self.voice.say(f"the site shows the certificate with serial number {serial}")
+        else:
+            self.voice.say(f"the site will show the certificate with serial number {serial} when it is up")
+
+    def _known_account(self) -> Account:
+        account = current_account()
+        if account is None or not (self.paths.state / _MARK).exists():
+            raise Failure(f"{self.site.name} was never up", "run 'orthweb up' first")
+        return account
+
+    def purge(self) -> None:
+        """Delete all that Orthweb made for this site; it must be down."""
+        if self.supervisor.running() or not (self.paths.state / _MARK).exists():
+            raise Failure(f"{self.paths.state}: is not a stopped site's", "look at it by hand")
+        remove_at_boot(self.site, self.paths, self.voice.say)
+        # The mark goes last, so that an interrupted purge can go on.
+        for entry in self.paths.state.iterdir():
+            if entry.name != _MARK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        (self.paths.state / _MARK).unlink()
+        self.paths.state.rmdir()
+
+    def preview(self) -> dict[str, Rendered]:
+        """Render what `up` would write, without changing anything; what it would make first is made up."""
+        check_settings(self.site)
+        server = certificates.current_server(self.paths) or certificates.ServerPair(
+            self.paths.pki / "server.crt", self.paths.pki / "server.key"
+        )
+        return self._render(installed_versions(), server, keep=False)[1]
+
+    def _prepare(self, parts: Parts, account: Account) -> tuple[Layout, dict[str, Rendered], Secrets]:
+        self._make_folders(account)
+        ensure_reachable(self.paths.config, account, self.voice.say)
+        ensure_reachable(envoy_binary(), account, self.voice.say)
+        server = certificates.ensure_server(self.paths, self.site, account, self.voice.say)
+        certificates.ensure_internal(self.paths, self.site, account)
+        layout, files, secrets = self._render(parts, server, keep=True)
+        for warning in owned_settings(self.site, layout.place):
+            self.voice.warn(warning)
+        write_rendered(self.paths.config, files, account)
+        return layout, files, secrets
+
+    def _render(
+        self, parts: Parts, server: certificates.ServerPair, keep: bool
+    ) -> tuple[Layout, dict[str, Rendered], Secrets]:
+        running = {name for name, state in self.supervisor.states().items() if state.up}
+        programs = database.server_programs(parts, self.paths.database)
+        layout = make_layout(self.site, self.paths, parts, programs, server, running, keep)
+        secrets = self._secrets(keep)
+        files = render(self.site, layout.place, secrets, layout.programs)
+        return layout, files | s3storage.server_files(self.paths, layout, secrets), secrets
+
+    def _secrets(self, keep: bool) -> Secrets:
+        storage = self.site.s3()
+        access, secret = s3storage.keys(self.paths, storage, keep) if storage is not None else ("", "")
+        ensure_password(self.paths, "postgres-superuser", keep)
+        return Secrets(
+            users=ensure_users(self.paths, self.site.orthanc.users, keep),
+            database=ensure_password(self.paths, "postgres-orthanc", keep),
+            s3_access_key=access,
+            s3_secret_key=secret,
+        )
+
+    def _ensure_supervisor(self, layout: Layout, account: Account, low_ports: bool) -> None:
+        if self.supervisor.running():
+            self.supervisor.reload()
+            return
+        self._end_orphans()
+        self.voice.step("starting the supervisor")
+        self.supervisor.start(account, low_ports)
+
+    def _end_orphans(self) -> bool:
+        account = current_account()
+        if account is None:
+            return False
+        commands = {**self.services.commands(), "supervisor": self.supervisor.command()}
+        others = sorted(set(commands) - {"supervisor", "envoy", "s3", "postgresql"})
+        order = ["supervisor", "envoy", *others, "s3", "postgresql"]
+        return end_orphans(commands, account.uid, order, self.voice.say)
+
+    def _check_folder(self) -> None:
+        # The supervisor's configuration has no way to write them.
+        if any(character in str(self.paths.root) for character in '"\n\r'):
+            raise InputError(f"{self.paths.root}: has a quote or a line break in its path", "move it to another folder")
+        state = self.paths.state
+        if not state.exists():
+            return
+        mark = state / _MARK
+        owner = state.stat().st_uid
+        if owner != os.getuid():
+            raise InputError(f"{state}: belongs to {_user_name(owner)}", "run as that user, or choose another folder")
+        content = {entry.name for entry in state.iterdir()} - {"lock", "history.jsonl"}
+        if content and not mark.exists():
+            raise InputError(f"{state}: was not made by Orthweb", "move it elsewhere, or choose another folder")
+        if mark.exists():
+            kept = json.loads(mark.read_text())
+            storage = _storage_kind(self.site)
+            if kept["storage"] != storage:
+                raise InputError(
+                    f"orthweb.yaml: storage: this site keeps its objects in {kept['storage']}, not in {storage}",
+                    "they would not be found any more; make a new site and send them there",
+                )
+
+    def _check_disk(self) -> None:
+        folder = self.paths.state if self.paths.state.exists() else self.paths.root
+        free = shutil.disk_usage(folder).free
+        if free < _FREE_BYTES:
+            raise Failure(
+                f"{folder}: {free // 2**20} MB are free and {_FREE_BYTES // 2**20} MB are needed",
+                "make room on that disk",
+            )
+
+    def _check_ports(self) -> None:
+        states = self.supervisor.states()
+        ours = states["envoy"].pid if "envoy" in states else 0
+        commands = self.services.commands()
+        for field, port in self.site.listening_ports().items():
+            inodes = listeners(port)
+            if not inodes:
+                continue
+            found = holder(inodes)
+            if found is not None and (found[0] == ours or _command_of(found[0]) == commands.get("envoy")):
+                continue
+            raise InputError(
+                f"orthweb.yaml: {field}: {port}: is taken by {describe_holder(inodes)}",
+                "stop it, or choose another port",
+            )
+
+    def _make_folders(self, account: Account) -> None:
+        paths = self.paths
+        for folder in (paths.state, paths.pki, paths.config, paths.data):
+            ensure_folder(folder, account.passing_mode, account.passing_owner)
+        # Passwords in `secrets` and the authorities' keys stay the caller's: no process of the site needs them.
+        ensure_folder(paths.secrets)
+        for folder in (
+            paths.logs,
+            paths.run,
+            paths.database,
+            paths.objects,
+            paths.bucket,
+            paths.data / "tmp",
+        ):
+            ensure_folder(folder, 0o700, account.file_owner)
+        ensure_openssl_names(openssl_folder(paths))
+        if not (paths.state / _MARK).exists():
+            write_file(paths.state / _MARK, json.dumps({"format": 1, "storage": _storage_kind(self.site)}) + "\n")
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user id {uid}"
+
+
+def _storage_kind(site: Site) -> str:
+    storage = site.s3()
+    if storage is None:
+        return "filesystem"
+    return f"s3 bucket {storage.bucket} at {storage.endpoint or 'the embedded server'}"
+
+
+def _command_of(pid: int) -> list[str] | None:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return None

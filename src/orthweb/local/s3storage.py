@@ -1,0 +1,124 @@
+"""The bucket of a site's DICOM objects: its keys, its embedded server's configuration, and the bucket itself."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import stat
+import urllib.parse
+from pathlib import Path
+
+from orthweb.errors import Failure, InputError
+from orthweb.local.layout import Layout
+from orthweb.render.place import Bucket, Rendered, Secrets
+from orthweb.site.files import write_file
+from orthweb.site.model import S3Storage
+from orthweb.site.paths import SitePaths
+
+
+def keys(paths: SitePaths, storage: S3Storage, keep: bool = True) -> tuple[str, str]:
+    """Read the access key and the secret key: a person's file for an endpoint, generated ones for the embedded server.
+
+    Raises
+    ------
+    InputError
+        The file is missing, readable by others, or holds no keys.
+    """
+    if storage.credentials is not None:
+        return _read(paths.root / storage.credentials)
+    path = paths.secrets / "s3.json"
+    if not path.exists():
+        made = {"AccessKey": secrets.token_hex(10).upper(), "SecretKey": secrets.token_urlsafe(30)}
+        if not keep:
+            return made["AccessKey"], made["SecretKey"]
+        write_file(path, json.dumps(made) + "\n")
+    return _read(path)
+
+
+def server_files(paths: SitePaths, layout: Layout, known: Secrets) -> dict[str, Rendered]:
+    """Make the configuration of the embedded S3-compatible server; empty when the site has none."""
+    bucket = layout.place.bucket
+    if bucket is None or all(program.name != "s3" for program in layout.programs):
+        return {}
+    internal = paths.pki / "internal"
+    server = {
+        "rclone": str(_rclone()),
+        "folder": str(paths.bucket),
+        "address": urllib.parse.urlsplit(bucket.endpoint).netloc,
+        "certificate": str(internal / "s3.crt"),
+        "key": str(internal / "s3.key"),
+        "keys_file": str(paths.config / "s3/keys.json"),
+        "socket": str(paths.run / "s3.sock"),
+        "log": str(paths.logs / "s3.log"),
+    }
+    pair = {"AccessKey": known.s3_access_key, "SecretKey": known.s3_secret_key}
+    return {
+        "s3/server.json": Rendered(json.dumps(server, indent=2) + "\n"),
+        "s3/keys.json": Rendered(json.dumps(pair) + "\n", secret=True),
+    }
+
+
+def answers(bucket: Bucket) -> bool:
+    """Whether the server takes connections."""
+    host, _, port = urllib.parse.urlsplit(bucket.endpoint).netloc.partition(":")
+    try:
+        socket.create_connection((host, int(port or 443)), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+def ensure_bucket(bucket: Bucket, known: Secrets) -> None:
+    """Make the bucket when it isn't there; raises Failure when it can't be used."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=bucket.endpoint,
+        region_name=bucket.region,
+        aws_access_key_id=known.s3_access_key,
+        aws_secret_access_key=known.s3_secret_key,
+        verify=str(bucket.ca) if bucket.ca else None,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=10,
+            read_timeout=30,
+            retries={"max_attempts": 3},
+            proxies={},
+        ),
+    )
+    try:
+        try:
+            client.head_bucket(Bucket=bucket.name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            client.create_bucket(Bucket=bucket.name)
+    except (ClientError, BotoCoreError) as error:
+        raise Failure(
+            f"orthweb.yaml: storage.bucket: {bucket.name}: {bucket.endpoint} says: {error}",
+            "check the endpoint, the keys and what they may do",
+        ) from None
+
+
+def _read(path: Path) -> tuple[str, str]:
+    remedy = 'a JSON file of mode 0600 with "AccessKey" and "SecretKey" is needed'
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise InputError(f"{path}: others may read it", f"chmod 600 {path}")
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return str(held["AccessKey"]), str(held["SecretKey"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file", remedy) from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: holds no keys", remedy) from None
+
+
+def _rclone() -> Path:
+    import sysconfig
+
+    return Path(sysconfig.get_path("scripts")) / "rclone"

@@ -1,0 +1,170 @@
+"""Starts the services of a site in order of readiness, and restarts those whose configuration changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypedDict
+
+from orthweb.errors import Failure
+from orthweb.local import database
+from orthweb.local.drain import drain
+from orthweb.local.layout import Layout
+from orthweb.local.probe import OrthancProbe, envoy_admin, healthy_hosts
+from orthweb.local.processes import Supervisor, last_line
+from orthweb.local.waiting import wait_for
+from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.render.files import fingerprint
+from orthweb.render.place import Rendered, Replica, Secrets
+from orthweb.site.files import write_file
+from orthweb.site.model import HEALTH_USER
+from orthweb.site.paths import SitePaths
+
+_START_SECONDS = 60
+_STOP_DRAIN_SECONDS = 30
+_FAILED = ("BACKOFF", "FATAL", "EXITED")
+# One failed start may be bad luck, such as a port in its last moments; the supervisor tries again.
+_MOST_FAILURES = 2
+
+
+class _Applied(TypedDict):
+    """What a service was last started with."""
+
+    fingerprint: str
+    command: list[str]
+
+
+class Services:
+    """The supervised processes of one site, and what each of them was started with."""
+
+    def __init__(self, paths: SitePaths, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        self.paths = paths
+        self.supervisor = supervisor
+        self.say = say
+        self._record = paths.state / "applied.json"
+
+    @property
+    def admin(self) -> Path:
+        """Envoy's administration socket."""
+        return self.paths.run / "envoy.sock"
+
+    def ensure_database(self, layout: Layout, files: Mapping[str, Rendered], superuser: str, secrets: Secrets) -> None:
+        """Start PostgreSQL if it isn't up with this configuration, and make Orthanc's role and database."""
+        ca = self.paths.pki / "internal/ca.crt"
+        fresh = self._ensure(layout, files, "postgresql")
+        self._wait(
+            ["postgresql"],
+            lambda: database.answers(layout.place.database, superuser, ca),
+            "PostgreSQL to answer",
+        )
+        if fresh:
+            database.ensure_database(layout.place.database, superuser, secrets.database, ca)
+
+    def ensure_storage(self, layout: Layout, files: Mapping[str, Rendered], ready: Callable[[], bool]) -> None:
+        """Start the embedded object storage if it isn't up with this configuration."""
+        self._ensure(layout, files, "s3")
+        self._wait(["s3"], ready, "the object storage to answer")
+
+    def ensure_replicas(self, layout: Layout, files: Mapping[str, Rendered], secrets: Secrets) -> None:
+        """Start the Orthanc servers that are down at once, and restart changed ones one after another."""
+        probe = OrthancProbe(self.paths.pki / "internal", secrets.users[HEALTH_USER])
+        up = {name for name, state in self.supervisor.states().items() if state.up}
+        absent = [replica for replica in layout.place.replicas if replica.name not in up]
+        for replica in absent:
+            self._ensure(layout, files, replica.name)
+        self._wait_replicas(absent, probe)
+        for replica in layout.place.replicas:
+            if self._ensure(layout, files, replica.name):
+                self._wait_replicas([replica], probe)
+
+    def ensure_proxy(self, layout: Layout, files: Mapping[str, Rendered]) -> None:
+        """Start Envoy if it isn't up with this configuration; associations in flight finish before a restart."""
+        self._ensure(layout, files, "envoy", before_stop=lambda: drain(self.admin, _STOP_DRAIN_SECONDS))
+        self.wait_proxy()
+
+    def ensure(self, layout: Layout, files: Mapping[str, Rendered], name: str) -> None:
+        """Start a service that nobody waits for."""
+        self._ensure(layout, files, name)
+
+    def cycle(self, name: str) -> None:
+        """Stop a service and start it again."""
+        self.supervisor.stop([name])
+        self.supervisor.start_process(name)
+
+    def wait_proxy(self) -> None:
+        """Wait until Envoy serves and holds an Orthanc server for healthy on both protocols."""
+
+        def serves() -> bool:
+            health = healthy_hosts(self.admin)
+            both = all(any(health.get(cluster, {}).values()) for cluster in (WEB_CLUSTER, DICOM_CLUSTER))
+            return both and envoy_admin(self.admin, "/ready") is not None
+
+        self._wait(["envoy"], serves, "Envoy to find a healthy Orthanc")
+
+    def wait_certificate(self, serial: str) -> None:
+        """Wait until Envoy shows the server certificate with this serial number (hexadecimal)."""
+        wanted = serial.replace(":", "").lower().lstrip("0")
+
+        def shown() -> bool:
+            answer = json.loads(envoy_admin(self.admin, "/certs") or "{}")
+            chains = [entry for pair in answer.get("certificates", []) for entry in pair.get("cert_chain", [])]
+            return any(entry["serial_number"].lower().lstrip("0") == wanted for entry in chains)
+
+        self._wait(["envoy"], shown, "Envoy to take up the certificate")
+
+    def _wait_replicas(self, replicas: Sequence[Replica], probe: OrthancProbe) -> None:
+        for replica in replicas:
+            self._wait([replica.name], partial(probe.healthy, replica.http_port), f"{replica.name} to answer")
+
+    def commands(self) -> dict[str, list[str]]:
+        """The command line that each service was last started with."""
+        return {name: entry["command"] for name, entry in self._applied().items()}
+
+    def _ensure(
+        self,
+        layout: Layout,
+        files: Mapping[str, Rendered],
+        name: str,
+        before_stop: Callable[[], None] = lambda: None,
+    ) -> bool:
+        program = layout.program(name)
+        applied, state = self._applied(), self.supervisor.states().get(name)
+        wanted: _Applied = {"fingerprint": fingerprint(program, files), "command": list(program.command)}
+        up = state is not None and state.up
+        if up and applied.get(name) == wanted:
+            return False
+        if up:
+            before_stop()
+            self.supervisor.stop([name])
+        # Written first: a start that is interrupted here is made good by the next call, which finds it down.
+        write_file(self._record, json.dumps({**applied, name: wanted}, indent=2) + "\n")
+        self.supervisor.start_process(name)
+        self.say(f"{'restarted' if up else 'started'} {name}")
+        return True
+
+    def _applied(self) -> dict[str, _Applied]:
+        try:
+            applied: dict[str, _Applied] = json.loads(self._record.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return applied
+
+    def _wait(self, names: Sequence[str], condition: Callable[[], bool], what: str) -> None:
+        failed: set[tuple[str, int]] = set()
+
+        def holds() -> bool:
+            if condition():
+                return True
+            states = self.supervisor.states()
+            failed.update(
+                (name, states[name].started) for name in names if name in states and states[name].state in _FAILED
+            )
+            for name in names:
+                if sum(1 for other, _ in failed if other == name) >= _MOST_FAILURES:
+                    log = self.paths.logs / f"{name}.log"
+                    raise Failure(f"{name} does not start: {last_line(log)}", f"see {log}")
+            return False
+
+        wait_for(holds, _START_SECONDS, what)

@@ -1,0 +1,146 @@
+"""What a site on this machine looks like right now, without changing it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from orthweb.local.certificates import known_certificates
+from orthweb.local.layout import service_names
+from orthweb.local.probe import OrthancProbe, healthy_hosts
+from orthweb.local.processes import ProcessState, Supervisor
+from orthweb.local.sockets import holder, listeners
+from orthweb.pki import describe, load_certificate
+from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.site.model import HEALTH_USER, Site
+from orthweb.site.paths import SitePaths
+from orthweb.site.secrets import read_users
+
+
+def status(site: Site, paths: SitePaths) -> dict[str, Any]:
+    """Collect the state of every process, replica, listener and certificate, and of the disk.
+
+    Returns
+    -------
+    dict
+        `healthy` is true when everything the site needs is there and answers.
+    """
+    supervisor = Supervisor(paths.run, paths.config / "supervisord.conf", paths.logs / "supervisor.log")
+    states = supervisor.states()
+    services = [_service(name, states.get(name)) for name in service_names(site)]
+    replicas = _replicas(site, paths) if states else []
+    ports = [_listener(field, port, states) for field, port in site.listening_ports().items()]
+    healthy = (
+        bool(states)
+        and all(service["state"] in ("running", "starting") for service in services)
+        and all(replica["healthy"] for replica in replicas)
+        and all(port["open"] for port in ports)
+    )
+    return {
+        "name": site.name,
+        "environment": str(site.environment),
+        "owner": site.owner,
+        "folder": str(paths.root),
+        "up": bool(states),
+        "healthy": healthy,
+        "addresses": addresses(site, paths),
+        "supervisor": _supervisor(supervisor) if states else None,
+        "services": services,
+        "replicas": replicas,
+        "listeners": ports,
+        "certificates": certificates(paths),
+        "disk": _disk(paths),
+    }
+
+
+def addresses(site: Site, paths: SitePaths) -> list[str]:
+    """How a browser and a modality reach the site, one line each."""
+    host = site.tls.names[0] if site.tls.names else "localhost"
+    web = "" if site.web.port == 443 else f":{site.web.port}"
+    lines = [
+        f"web page    https://{host}{web}/",
+        f"DICOMweb    https://{host}{web}/dicom-web/",
+        f"DICOM TLS   {site.orthanc.ae_title} at {host}:{site.dicom.port}",
+    ]
+    if site.dicom.plaintext is not None:
+        lines.append(f"DICOM       {site.orthanc.ae_title} at {host}:{site.dicom.plaintext.port} (without TLS)")
+    lines.append(f"authority   {paths.pki / 'ca.crt'}")
+    return lines
+
+
+def _service(name: str, state: ProcessState | None) -> dict[str, Any]:
+    if state is None:
+        return {"name": name, "state": "absent", "pid": 0, "uptime_s": 0, "memory_mb": 0.0}
+    up = state.pid != 0
+    return {
+        "name": name,
+        "state": state.state.lower(),
+        "pid": state.pid,
+        "uptime_s": int(time.time() - state.started) if up else 0,
+        "memory_mb": _memory_mb(state.pid) if up else 0.0,
+    }
+
+
+def _supervisor(supervisor: Supervisor) -> dict[str, Any]:
+    pid = supervisor.pid()
+    return {"pid": pid, "memory_mb": _memory_mb(pid)}
+
+
+def _memory_mb(pid: int) -> float:
+    """Resident memory of one process, in MB of 2**20 bytes."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def _replicas(site: Site, paths: SitePaths) -> list[dict[str, Any]]:
+    ports: dict[str, int] = json.loads((paths.state / "ports.json").read_text())
+    probe = OrthancProbe(paths.pki / "internal", read_users(paths)[HEALTH_USER])
+    clusters = healthy_hosts(paths.run / "envoy.sock")
+    found = []
+    for number in range(1, site.orthanc.replicas + 1):
+        name = f"orthanc-{number}"
+        http, dicom = ports.get(f"{name}/http"), ports.get(f"{name}/dicom")
+        if http is None or dicom is None:
+            found.append({"name": name, "healthy": False, "version": None, "web": False, "dicom": False})
+            continue
+        system = probe.get(http, "/system")
+        found.append(
+            {
+                "name": name,
+                "healthy": probe.healthy(http),
+                "version": system["Version"] if system else None,
+                "web": clusters.get(WEB_CLUSTER, {}).get(f"127.0.0.1:{http}", False),
+                "dicom": clusters.get(DICOM_CLUSTER, {}).get(f"127.0.0.1:{dicom}", False),
+            }
+        )
+    return found
+
+
+def _listener(field: str, port: int, states: dict[str, ProcessState]) -> dict[str, Any]:
+    inodes = listeners(port)
+    found = holder(inodes) if inodes else None
+    ours = found is not None and "envoy" in states and found[0] == states["envoy"].pid
+    by = None if found is None else f"{found[1]} (pid {found[0]})"
+    return {"field": field, "port": port, "open": bool(inodes) and ours, "by": by}
+
+
+def certificates(paths: SitePaths) -> list[dict[str, Any]]:
+    """Describe the certificates of the site."""
+    now = datetime.datetime.now(datetime.UTC)
+    return [
+        {"use": use, **describe(load_certificate(path), now).to_dict()}
+        for use, path in known_certificates(paths).items()
+    ]
+
+
+def _disk(paths: SitePaths) -> dict[str, Any]:
+    usage = shutil.disk_usage(paths.root)
+    return {"free_gb": round(usage.free / 2**30, 1), "total_gb": round(usage.total / 2**30, 1)}
