@@ -1,0 +1,5 @@
+"""`python -m orthweb`."""
+
+from orthweb.cli.main import main
+
+main()

@@ -1,0 +1,52 @@
+"""`orthweb demo`: a whole site in a folder of its own, shown to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orthweb.cli.configuration import init
+from orthweb.cli.console import changing, site_at, stdout
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(demo)
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Folder of the demo site; made when it is not there.")
+    ] = Path("demo"),
+) -> None:
+    """Make a site, bring it up, send a real image over DICOM TLS, see it over HTTPS, and say how to look.
+
+    The image is a CT slice that ships with pydicom, sent with DCMTK's storescu.
+    """
+    from orthweb.local.demo import show
+    from orthweb.local.status import addresses
+    from orthweb.site.load import SITE_FILE
+
+    if not (folder / SITE_FILE).exists():
+        init(folder, name="demo", owner="", environment="dev")
+    with changing(folder, "demo") as engine:
+        engine.up()
+        engine.voice.step("sending an image")
+        shown = show(engine.site, engine.paths, engine.voice.say)
+    site, paths = site_at(folder)
+    user = site.orthanc.users[0]
+    console = stdout()
+    console.print(f"\nThe site '{site.name}' is up and works.")
+    for line in addresses(site, paths):
+        console.print(f"  {line}", markup=False)
+    console.print(f"\nLook at the image:  {shown.study_url}", markup=False)
+    console.print(f"  user {user}, password: orthweb -C {folder} password {user}", markup=False)
+    console.print(
+        f"  a browser that does not know the site's authority warns: give it {paths.pki / 'ca.crt'}",
+        markup=False,
+    )
+    console.print("\nSend images yourself:", markup=False)
+    console.print(f"  TCP_NODELAY=1 {shown.command}", markup=False)
+    console.print(f"\nSee how it is: orthweb -C {folder} status     End it: orthweb -C {folder} down", markup=False)

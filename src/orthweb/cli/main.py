@@ -1,0 +1,70 @@
+"""The command `orthweb`: parses, calls the engines, prints; every error ends here as one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from orthweb import __version__
+from orthweb.cli import certs, configuration, demo, lifecycle, observe
+from orthweb.cli.console import report
+from orthweb.errors import OrthwebError
+
+app = typer.Typer(
+    name="orthweb",
+    help="A secure, highly available mini-PACS built on Orthanc.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+configuration.register(app)
+lifecycle.register(app)
+observe.register(app)
+app.add_typer(certs.app, name="certs")
+demo.register(app)
+
+
+@app.callback()
+def _options(
+    site: Annotated[
+        Path | None,
+        typer.Option("-C", "--site", metavar="FOLDER", help="Folder of the site; may also follow the command."),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"orthweb {__version__}\n")
+        raise typer.Exit
+    if site is not None:
+        os.environ["ORTHWEB_SITE"] = str(site)
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0, 1 (it failed) or 2 (it was asked wrongly)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except OrthwebError as error:
+        report(error)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        report(OrthwebError("interrupted", "the same command goes on from here"))
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; so do we, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        report(OrthwebError(f"{error.filename or 'this machine'}: {error.strerror or error}"))
+        sys.exit(1)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
