@@ -113,18 +113,8 @@ def _http(place: Place) -> dict[str, Any]:
         virtual_host={
             "name": "orthanc",
             "domains": ["*"],
-            "routes": [
-                {
-                    "match": {"prefix": "/"},
-                    "route": {
-                        "cluster": WEB_CLUSTER,
-                        # A study of gigabytes takes as long as it takes; the stream's idle time is the limit.
-                        "timeout": "0s",
-                        "hash_policy": [{"cookie": _affinity_cookie()}],
-                        "retry_policy": _retry_policy(),
-                    },
-                }
-            ],
+            # What only reads may be asked of another server even when one broke off while it answered.
+            "routes": [_route(_retry_policy("reset"), headers=[_READS]), _route(_retry_policy("reset-before-request"))],
             # Orthanc would make its DICOMweb addresses from what a client says here.
             "request_headers_to_remove": ["forwarded"],
             "response_headers_to_add": _security_headers(),
@@ -157,11 +147,27 @@ def _affinity_cookie() -> dict[str, Any]:
     }
 
 
-def _retry_policy() -> dict[str, Any]:
+_READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+
+
+def _route(retry_policy: dict[str, Any], **match: Any) -> dict[str, Any]:
+    return {
+        "match": {"prefix": "/", **match},
+        "route": {
+            "cluster": WEB_CLUSTER,
+            # A study of gigabytes takes as long as it takes; the stream's idle time is the limit.
+            "timeout": "0s",
+            "hash_policy": [{"cookie": _affinity_cookie()}],
+            "retry_policy": retry_policy,
+        },
+    }
+
+
+def _retry_policy(reset: str) -> dict[str, Any]:
     predicate = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
     return {
-        # Only what no Orthanc server has seen: an upload must not be stored twice.
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        # Of an upload only what no Orthanc server has seen: it must not be stored twice.
+        "retry_on": f"connect-failure,refused-stream,{reset}",
         "num_retries": 3,
         # Until its health check fails, the ring names a dead server again and again: pass it over.
         "retry_host_predicate": [

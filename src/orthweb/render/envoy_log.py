@@ -23,8 +23,16 @@ _CONNECTION = {
 
 
 def dicom_log() -> dict[str, str]:
-    """One line a DICOM connection."""
-    return {**_CONNECTION, "closed_by": "%CONNECTION_TERMINATION_DETAILS%"}
+    """One line a DICOM connection.
+
+    The bytes are those on the wire: what the gate holds back would be counted again at every read.
+    """
+    return {
+        **_CONNECTION,
+        "bytes_received": "%DOWNSTREAM_WIRE_BYTES_RECEIVED%",
+        "bytes_sent": "%DOWNSTREAM_WIRE_BYTES_SENT%",
+        "refused": "%FILTER_STATE(wasm.associate_gate:PLAIN)%",
+    }
 
 
 def web_log() -> dict[str, str]:

@@ -66,7 +66,7 @@ def check_settings(site: Site) -> None:
     for option, instead in _NEVER.items():
         if option in site.orthanc.settings:
             value = site.orthanc.settings[option]
-            shown = "(not shown)" if option == "RegisteredUsers" else repr(value)
+            shown = "(not shown)" if option in ("RegisteredUsers", "AwsS3Storage") else repr(value)
             raise InputError(f"orthweb.yaml: orthanc.settings.{option}: {shown}: {instead}")
 
 
@@ -215,8 +215,8 @@ def _bucket(bucket: Bucket, secrets: Secrets) -> dict[str, Any]:
         "VirtualAddressing": False,
     }
     files: dict[str, Any] = {"AwsS3Storage": section}
-    if bucket.ca is not None:
-        files["OrthwebS3"] = {"CaBundle": str(bucket.ca)}
+    own = {"CaBundle": bucket.ca, "Folder": bucket.folder}
+    files["OrthwebS3"] = {option: str(path) for option, path in own.items() if path is not None}
     return files
 
 

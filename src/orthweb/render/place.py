@@ -36,6 +36,8 @@ class Bucket:
     region: str
     root_path: str
     ca: PurePosixPath | None
+    folder: PurePosixPath | None
+    """Where an embedded server on this machine keeps the objects, which the plugin brings safely to the disk."""
 
 
 @dataclass(frozen=True)

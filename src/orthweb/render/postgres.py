@@ -7,6 +7,7 @@ from orthweb.render.place import Place, Rendered, Secrets
 
 # Beside the Orthanc servers: administration, validation and backups.
 _SPARE_CONNECTIONS = 20
+_MOST_REPLICAS = 16
 
 
 def postgres_files(place: Place, secrets: Secrets) -> dict[str, Rendered]:
@@ -28,7 +29,8 @@ def _settings(place: Place) -> str:
         # TLS and a password on loopback serve; a socket would only be limited to 107 bytes of path.
         "unix_socket_directories": "",
         "hba_file": str(place.files.config / "postgresql/pg_hba.conf"),
-        "max_connections": len(place.replicas) * index_connections(place) + _SPARE_CONNECTIONS,
+        # For as many replicas as a site may have: one more of them must not restart the database.
+        "max_connections": _MOST_REPLICAS * index_connections(place) + _SPARE_CONNECTIONS,
         "password_encryption": "scram-sha-256",
         "ssl": "on",
         "ssl_min_protocol_version": "TLSv1.2",
