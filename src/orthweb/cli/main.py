@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from orthweb import __version__
-from orthweb.cli import certs, configuration, demo, lifecycle, observe
+from orthweb.cli import certs, configuration, demo, lifecycle, observe, setup
 from orthweb.cli.console import report
 from orthweb.errors import OrthwebError
 
@@ -29,6 +29,16 @@ lifecycle.register(app)
 observe.register(app)
 app.add_typer(certs.app, name="certs")
 demo.register(app)
+setup.register(app)
+
+
+_INTERRUPTED = 130
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"orthweb {__version__}\n")
+        raise typer.Exit
 
 
 @app.callback()
@@ -37,11 +47,10 @@ def _options(
         Path | None,
         typer.Option("-C", "--site", metavar="FOLDER", help="Folder of the site; may also follow the command."),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
-    if version:
-        sys.stdout.write(f"orthweb {__version__}\n")
-        raise typer.Exit
     if site is not None:
         os.environ["ORTHWEB_SITE"] = str(site)
 
@@ -54,9 +63,11 @@ def main() -> None:
     except OrthwebError as error:
         report(error)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        report(OrthwebError("interrupted", "the same command goes on from here"))
-        sys.exit(130)
+    except SystemExit as ended:
+        # What Typer makes of Ctrl-C, without a word.
+        if ended.code == _INTERRUPTED:
+            report(OrthwebError("interrupted", "the same command goes on from here"))
+        raise
     except BrokenPipeError:
         # The reader of our output has gone; so do we, without a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

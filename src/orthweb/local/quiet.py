@@ -134,10 +134,10 @@ def _silence(brought: Sequence[str], root: Command, run: Run, say: Say, stop: bo
         for command in disable_commands(root, service, systemctl):
             run(command)
     if there:
-        names = " and ".join(there)
+        names = " and ".join(f"{service}.service" for service in there)
         say(
-            f"the distribution's own {names} service was not started and does not start at boot; "
-            f"to use it one day: sudo systemctl enable --now {' '.join(there)}"
+            f"kept the distribution's {names} from starting, now and at boot; "
+            f"to use one all the same: sudo systemctl enable --now {there[0]}"
         )
 
 

@@ -1,0 +1,56 @@
+# Every target makes the environment that it needs first; a second call finds it there.
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint bench docs format lock clean environment environment-dev
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+CODE := $(wildcard src tests bench scripts)
+TESTS ?=
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+up: environment ## Bring up the demo site in demo/, send a DICOM file to it and say how to look
+	@$(BIN)/orthweb demo
+
+down: ## End the demo site (its data stay in demo/)
+	@if [ -d demo ] && [ -x $(BIN)/orthweb ]; then $(BIN)/orthweb down --site demo; else echo "There is no demo site to end."; fi
+
+test: environment-dev ## Run all tests, with real processes (TESTS=path limits them)
+	@$(BIN)/orthweb setup --tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: environment-dev ## Check style and types
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+
+bench: environment-dev ## Measure start-up, ingest and what idle clients cost
+	@$(BIN)/orthweb setup --tests
+	@for figure in startup ingest idle; do $(BIN)/python bench/$$figure.py || exit; done
+
+docs: environment-dev ## Build the guide into build/docs/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@echo "The guide is in build/docs/index.html"
+
+format: environment-dev ## Put the code into the house style
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml - --quiet --universal --system-certs \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --annotation-style line
+BUILD = sed -n '/^\[build-system\]/,/^$$/s/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
+
+lock: environment-dev ## Resolve pyproject.toml anew into the lock files (UPGRADE=1 takes newer releases)
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra s3 --extra demo --output-file requirements.lock
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --constraints requirements.lock --output-file requirements-dev.lock
+
+clean: down ## End the demo site and remove what was built (the demo's data stay)
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/orthweb.egg-info
+	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || :
+
+environment:
+	@scripts/environment.sh run
+
+environment-dev:
+	@scripts/environment.sh dev
