@@ -12,6 +12,7 @@ from pathlib import Path
 from orthweb.local.account import Account
 from orthweb.pki import (
     Authority,
+    ServerCertificate,
     check_server_certificate,
     describe,
     ensure_authority,
@@ -68,15 +69,15 @@ def rotate_generated(paths: SitePaths, site: Site, account: Account) -> ServerPa
 
 def adopt_own(paths: SitePaths, site: Site, own: OwnCertificate, account: Account) -> ServerPair:
     """Check the user's own files and copy them to where the proxy reads them; raises InputError."""
-    chain = paths.root / own.chain if own.chain else None
-    checked = check_server_certificate(
-        paths.root / own.certificate,
-        paths.root / own.key,
-        chain,
-        site_names(site),
-        datetime.datetime.now(datetime.UTC),
-    )
+    checked = check_own(paths, site, own)
     return _install(paths, checked.fullchain_pem, checked.key_pem, account)
+
+
+def check_own(paths: SitePaths, site: Site, own: OwnCertificate) -> ServerCertificate:
+    """Check the user's own files; raises InputError."""
+    chain = paths.root / own.chain if own.chain else None
+    now = datetime.datetime.now(datetime.UTC)
+    return check_server_certificate(paths.root / own.certificate, paths.root / own.key, chain, site_names(site), now)
 
 
 def current_server(paths: SitePaths) -> ServerPair | None:

@@ -83,7 +83,10 @@ def ensure_cluster(
     finally:
         hand_over.unlink()
     if done.returncode != 0:
-        raise Failure(f"initdb failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        # Its last words are about tidying up.
+        said = (done.stderr or done.stdout or "it said nothing").strip().splitlines()
+        cause = next((line for line in said if "error:" in line or "FATAL:" in line or "PANIC:" in line), said[-1])
+        raise Failure(f"initdb failed: {cause}")
     if data.exists():
         data.rmdir()
     os.rename(unfinished, data)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import pwd
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +15,14 @@ from orthweb.local.account import Account, check_low_ports, current_account, ens
 from orthweb.local.boot import remove_at_boot
 from orthweb.local.config import write_files, write_rendered
 from orthweb.local.drain import drain
-from orthweb.local.layout import HOUSEKEEPING, Layout, envoy_binary, make_layout, openssl_folder
+from orthweb.local.layout import HOUSEKEEPING, Layout, make_layout, openssl_folder, programs_and_data, service_names
 from orthweb.local.openssl import ensure_openssl_names
 from orthweb.local.packages import Parts, ensure_packages, installed_versions
 from orthweb.local.processes import Supervisor, end_orphans
 from orthweb.local.services import Services
 from orthweb.local.sockets import describe_holder, holder, listeners
+from orthweb.local.status import replica_states
+from orthweb.local.waiting import wait_for
 from orthweb.pki import describe, load_certificate
 from orthweb.render import Rendered, Secrets, render
 from orthweb.render.envoy import server_files
@@ -34,7 +34,6 @@ from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
 
 _FREE_BYTES = 200 * 1024 * 1024
-_MARK = "site.json"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,9 @@ class Engine:
             voice.step("starting the object storage")
             if any(program.name == "s3" for program in layout.programs):
                 self.services.ensure_storage(layout, files, lambda: s3storage.answers(bucket))
-            s3storage.ensure_bucket(bucket, secrets)
+            s3storage.ensure_bucket(
+                bucket.endpoint, bucket.name, secrets.s3_access_key, secrets.s3_secret_key, bucket.ca, bucket.region
+            )
         voice.step("starting Orthanc")
         self.services.ensure_replicas(layout, files, secrets)
         voice.step("starting Envoy")
@@ -95,6 +96,11 @@ class Engine:
     def check(self) -> bool:
         """Refuse what cannot work before anything is changed; tells whether a port needs a privilege."""
         check_settings(self.site)
+        if isinstance(self.site.tls.certificate, OwnCertificate):
+            certificates.check_own(self.paths, self.site, self.site.tls.certificate)
+        storage = self.site.s3()
+        if storage is not None and storage.credentials is not None:
+            s3storage.keys(self.paths, storage)
         low_ports = check_low_ports(self.site.listening_ports())
         self.supervisor.check_path()
         self._check_folder()
@@ -129,13 +135,19 @@ class Engine:
             raise Failure(f"{self.site.name} is not up", "start it with 'orthweb up'")
         if service is not None and service not in states:
             raise InputError(f"{service}: no such service", f"the services are {', '.join(states)}")
-        for name in [service] if service else [*states]:
+        for name in [service] if service else [name for name in service_names(self.site) if name in states]:
             self.voice.step(f"restarting {name}")
             if name == "envoy":
                 drain(self.services.admin, drain_seconds)
+            well = self._well()
             self.services.cycle(name)
+            wait_for(lambda well=well: well <= self._well(), 60, f"{name} and the replicas to be well again")  # type: ignore[misc]
             self.services.wait_proxy()
             self.voice.say(f"restarted {name}")
+
+    def _well(self) -> set[str]:
+        states = replica_states(self.site, self.paths)
+        return {state["name"] for state in states if state["healthy"] and state["web"] and state["dicom"]}
 
     def rotate_certificate(self) -> None:
         """Replace the generated server certificate; a running proxy takes it up without dropping a connection."""
@@ -172,20 +184,20 @@ class Engine:
 
     def _known_account(self) -> Account:
         account = current_account()
-        if account is None or not (self.paths.state / _MARK).exists():
+        if account is None or not self.paths.mark.exists():
             raise Failure(f"{self.site.name} was never up", "run 'orthweb up' first")
         return account
 
     def purge(self) -> None:
         """Delete all that Orthweb made for this site; it must be down."""
-        if self.supervisor.running() or not (self.paths.state / _MARK).exists():
-            raise Failure(f"{self.paths.state}: is not a stopped site's", "look at it by hand")
+        if self.supervisor.running():
+            raise Failure(f"{self.site.name} is still up", "stop it with 'orthweb down'")
         remove_at_boot(self.site, self.paths, self.voice.say)
         # The mark goes last, so that an interrupted purge can go on.
         for entry in self.paths.state.iterdir():
-            if entry.name != _MARK:
+            if entry != self.paths.mark:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        (self.paths.state / _MARK).unlink()
+        self.paths.mark.unlink(missing_ok=True)
         self.paths.state.rmdir()
 
     def preview(self) -> dict[str, Rendered]:
@@ -198,8 +210,8 @@ class Engine:
 
     def _prepare(self, parts: Parts, account: Account) -> tuple[Layout, dict[str, Rendered], Secrets]:
         self._make_folders(account)
-        ensure_reachable(self.paths.config, account, self.voice.say)
-        ensure_reachable(envoy_binary(), account, self.voice.say)
+        for target in (self.paths.config, *programs_and_data()):
+            ensure_reachable(target, account, self.voice.say)
         server = certificates.ensure_server(self.paths, self.site, account, self.voice.say)
         certificates.ensure_internal(self.paths, self.site, account)
         layout, files, secrets = self._render(parts, server, keep=True)
@@ -250,18 +262,8 @@ class Engine:
         # The supervisor's configuration has no way to write them.
         if any(character in str(self.paths.root) for character in '"\n\r'):
             raise InputError(f"{self.paths.root}: has a quote or a line break in its path", "move it to another folder")
-        state = self.paths.state
-        if not state.exists():
-            return
-        mark = state / _MARK
-        owner = state.stat().st_uid
-        if owner != os.getuid():
-            raise InputError(f"{state}: belongs to {_user_name(owner)}", "run as that user, or choose another folder")
-        content = {entry.name for entry in state.iterdir()} - {"lock", "history.jsonl"}
-        if content and not mark.exists():
-            raise InputError(f"{state}: was not made by Orthweb", "move it elsewhere, or choose another folder")
-        if mark.exists():
-            kept = json.loads(mark.read_text())
+        if self._holds_data():
+            kept = json.loads(self.paths.mark.read_text())
             storage = _storage_kind(self.site)
             if kept["storage"] != storage:
                 raise InputError(
@@ -294,8 +296,13 @@ class Engine:
                 "stop it, or choose another port",
             )
 
+    def _holds_data(self) -> bool:
+        return (self.paths.database / "PG_VERSION").exists()
+
     def _make_folders(self, account: Account) -> None:
         paths = self.paths
+        if not self._holds_data():
+            write_file(paths.mark, json.dumps({"format": 1, "storage": _storage_kind(self.site)}) + "\n")
         for folder in (paths.state, paths.pki, paths.config, paths.data):
             ensure_folder(folder, account.passing_mode, account.passing_owner)
         # Passwords in `secrets` and the authorities' keys stay the caller's: no process of the site needs them.
@@ -310,15 +317,6 @@ class Engine:
         ):
             ensure_folder(folder, 0o700, account.file_owner)
         ensure_openssl_names(openssl_folder(paths))
-        if not (paths.state / _MARK).exists():
-            write_file(paths.state / _MARK, json.dumps({"format": 1, "storage": _storage_kind(self.site)}) + "\n")
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user id {uid}"
 
 
 def _storage_kind(site: Site) -> str:

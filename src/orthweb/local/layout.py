@@ -14,6 +14,7 @@ import envoy
 from orthweb.local.certificates import ServerPair
 from orthweb.local.packages import Parts
 from orthweb.local.sockets import ensure_ports, has_ipv6
+from orthweb.render.gate import GATE_WASM
 from orthweb.render.place import Bucket, Database, Files, Place, Replica, Versions
 from orthweb.render.supervisor import Program
 from orthweb.site.model import Site
@@ -76,7 +77,6 @@ def _place(
         Replica(name, "127.0.0.1", ports[f"{name}/http"], ports[f"{name}/dicom"]) for name in replica_names(site)
     )
     plugins = resources.files("orthweb.plugins")
-    gate = resources.files("orthweb.render.gate")
     return Place(
         replicas=replicas,
         database=Database("127.0.0.1", ports["postgresql"]),
@@ -90,7 +90,7 @@ def _place(
             logs=PurePosixPath(paths.logs),
             run=PurePosixPath(paths.run),
             plugins=PurePosixPath(parts.plugins),
-            gate=PurePosixPath(str(gate / "associate_gate.wasm")),
+            gate=PurePosixPath(GATE_WASM),
             server_certificate=PurePosixPath(server.certificate),
             server_key=PurePosixPath(server.key),
             s3_plugin=PurePosixPath(str(plugins / "s3_storage.py")),
@@ -104,12 +104,12 @@ def _bucket(site: Site, paths: SitePaths, ports: Mapping[str, int]) -> Bucket | 
     storage = site.s3()
     if storage is None:
         return None
-    ca: PurePosixPath | None
     if storage.endpoint is None:
-        endpoint, ca = f"https://127.0.0.1:{ports['s3']}", PurePosixPath(paths.pki / "internal/ca.crt")
-    else:
-        endpoint, ca = storage.endpoint, PurePosixPath(paths.root / storage.ca) if storage.ca else None
-    return Bucket(endpoint.rstrip("/"), storage.bucket, storage.region, storage.root_path, ca)
+        ca = PurePosixPath(paths.pki / "internal/ca.crt")
+        endpoint, folder = f"https://127.0.0.1:{ports['s3']}", PurePosixPath(paths.bucket)
+        return Bucket(endpoint, storage.bucket, storage.region, storage.root_path, ca, folder)
+    own = PurePosixPath(paths.root / storage.ca) if storage.ca else None
+    return Bucket(storage.endpoint.rstrip("/"), storage.bucket, storage.region, storage.root_path, own, None)
 
 
 def _programs(site: Site, paths: SitePaths, parts: Parts, postgresql: Path, place: Place) -> tuple[Program, ...]:
@@ -153,12 +153,17 @@ def _programs(site: Site, paths: SitePaths, parts: Parts, postgresql: Path, plac
         "warning",
     ]
     proxy += ["--concurrency", str(max(2, os.cpu_count() or 2))]
-    # Access logs: a person who follows them does not wait Envoy's ten seconds, and a crash loses one.
+    # Its logs would else say what happened after ten seconds.
     proxy += ["--file-flush-interval-msec", "1000"]
     programs.append(Program("envoy", proxy, base, stop_seconds=30, priority=400))
     housekeeping = [sys.executable, "-m", "orthweb.local.housekeeping", str(paths.logs)]
     programs.append(Program(HOUSEKEEPING, housekeeping, base, priority=50))
     return tuple(programs)
+
+
+def programs_and_data() -> tuple[Path, ...]:
+    """What the processes read of this installation: they must be able to walk there."""
+    return envoy_binary(), GATE_WASM, Path(sys.executable), Path(sys.executable).resolve()
 
 
 def envoy_binary() -> Path:

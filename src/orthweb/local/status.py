@@ -33,7 +33,7 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
     supervisor = Supervisor(paths.run, paths.config / "supervisord.conf", paths.logs / "supervisor.log")
     states = supervisor.states()
     services = [_service(name, states.get(name)) for name in service_names(site)]
-    replicas = _replicas(site, paths) if states else []
+    replicas = replica_states(site, paths) if states else []
     ports = [_listener(field, port, states) for field, port in site.listening_ports().items()]
     healthy = (
         bool(states)
@@ -100,7 +100,8 @@ def _memory_mb(pid: int) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
-def _replicas(site: Site, paths: SitePaths) -> list[dict[str, Any]]:
+def replica_states(site: Site, paths: SitePaths) -> list[dict[str, Any]]:
+    """Ask every replica whether it is well, and Envoy whether it sends requests and associations there."""
     ports: dict[str, int] = json.loads((paths.state / "ports.json").read_text())
     probe = OrthancProbe(paths.pki / "internal", read_users(paths)[HEALTH_USER])
     clusters = healthy_hosts(paths.run / "envoy.sock")

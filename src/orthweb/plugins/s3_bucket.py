@@ -29,7 +29,7 @@ class Bucket:
     settings:
         Where the bucket is and how it is used.
     warn:
-        Called with one line for an attempt that failed and is repeated.
+        Called with one line when something does not work out at once.
     patience:
         How long to try.
 
@@ -203,8 +203,8 @@ class Bucket:
                 failed += 1
                 if failed > self._settings.max_retries or spent + delay > self._patience.window:
                     raise BucketError(f"{what}: {trouble} ({failed} attempts in {spent:.1f} s)") from None
-                if delay:
-                    self._warn(f"{what}: {trouble}; attempt {failed + 1} in {delay:.1f} s")
+                if failed == 2:
+                    self._warn(f"{what}: {trouble}; trying for {self._patience.window:.0f} s")
                 time.sleep(delay)
             except BucketError as error:
                 raise type(error)(f"{what}: {error}") from None

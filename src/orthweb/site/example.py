@@ -7,6 +7,8 @@ import json
 from orthweb.site.load import SCHEMA_FILE
 from orthweb.site.model import Site
 
+# What YAML reads as something else than text.
+_WORDS = ("null", "true", "false")
 _EXAMPLE = """\
 # yaml-language-server: $schema={schema}
 # A site of Orthweb. 'orthweb up' makes what runs equal to what stands here.
@@ -44,7 +46,7 @@ def example(name: str, owner: str, environment: str, web_port: int, dicom_port: 
     """Make a short commented `orthweb.yaml`."""
     return _EXAMPLE.format(
         schema=SCHEMA_FILE,
-        name=json.dumps(name) if not name.replace("-", "").isalnum() else name,
+        name=json.dumps(name) if not name.replace("-", "").isalnum() or name in _WORDS else name,
         owner=json.dumps(owner),
         environment=json.dumps(environment) if not environment.isalpha() else environment,
         web=web_port,

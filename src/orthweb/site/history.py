@@ -39,8 +39,10 @@ def _append(paths: SitePaths, command: str, started: float, result: str) -> None
         "seconds": round(time.time() - started, 1),
         "result": result,
     }
-    handle = os.open(paths.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(handle, (json.dumps(entry) + "\n").encode())
-    finally:
-        os.close(handle)
+    # A full disk must not keep a person from stopping the site.
+    with contextlib.suppress(OSError):
+        handle = os.open(paths.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(handle, (json.dumps(entry) + "\n").encode())
+        finally:
+            os.close(handle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +48,7 @@ def parse_site(text: str) -> Site:
         data = YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
-        key = text.splitlines()[line - 1].split(":")[0].strip()
+        key = text.splitlines()[line - 1][error.problem_mark.column :].split(":")[0].strip()
         raise InputError(f"{SITE_FILE}: line {line}: {key} is given twice", "keep one of them") from None
     except MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
@@ -55,13 +57,35 @@ def parse_site(text: str) -> Site:
         raise InputError(
             f"{SITE_FILE}: not YAML ({str(error).splitlines()[0]})", "a text file in YAML is needed"
         ) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What makes values of tags and dates, such as 2026-02-30, lets Python's own errors through.
+        raise InputError(f"{SITE_FILE}: holds what is no value ({error})", "put it in quotes") from None
     if not isinstance(data, dict):
         raise InputError(f"{SITE_FILE}: holds {_shown(data)}", "a mapping such as 'name: my-site' is needed")
+    _check_values(data, (), ())
     try:
-        return Site.model_validate(data, strict=False)
+        # As JSON the strict types of the model hold: no text for a number, no number for yes or no.
+        return Site.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         lines = {_line(detail): None for detail in _most_specific(error.errors())}
         raise InputError("\n".join(f"{SITE_FILE}: {line}" for line in lines)) from None
+
+
+def _check_values(value: object, location: tuple[int | str, ...], inside: tuple[int, ...]) -> None:
+    """Refuse what YAML can say and JSON, which Orthanc reads, cannot; raises InputError with its path."""
+    field = _path(location) or "this file"
+    if isinstance(value, dict | list):
+        if id(value) in inside:
+            raise InputError(f"{SITE_FILE}: {field}: holds itself", "write it out instead of the alias")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict) and not isinstance(key, str):
+                raise InputError(f"{SITE_FILE}: {field}: {_shown(key)}: a name must be text", "put it in quotes")
+            _check_values(item, (*location, key), (*inside, id(value)))
+        return
+    plain = value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+    # Half of a surrogate pair can be escaped and stands for no character.
+    if not plain and not (isinstance(value, str) and value.encode(errors="ignore").decode() == value):
+        raise InputError(f"{SITE_FILE}: {field}: {_shown(value)}: is neither text nor a number", "put it in quotes")
 
 
 def _shown(value: object) -> str:
@@ -83,7 +107,9 @@ _UNION_MODELS = frozenset({"S3Storage", "OwnCertificate"})
 
 
 def _is_union_tag(part: int | str) -> bool:
-    return isinstance(part, str) and (part in _UNION_MODELS or part.startswith("literal["))
+    return isinstance(part, str) and (
+        part in _UNION_MODELS or part == "[key]" or part.startswith(("literal[", "function-after["))
+    )
 
 
 def _most_specific(details: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -118,7 +144,7 @@ def _line(detail: ErrorDetails) -> str:
         return f"{path}: {_shown(value)}: {message}"
     if kind == "string_pattern_mismatch":
         return f"{path}: {_shown(value)}: allowed is {_pattern_in_words(str(context['pattern']))}"
-    message = detail["msg"].removeprefix("Input ").removeprefix("should be ")
+    message = _WORDS.get(kind) or detail["msg"].removeprefix("Input ").removeprefix("should be ")
     return f"{path}: {_shown(value)}: allowed is {message}"
 
 
@@ -164,6 +190,17 @@ _PATTERNS = {
     "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "3 to 63 lower-case letters, digits, dots and hyphens",
     "^[a-z0-9-]+$": "lower-case letters, digits and hyphens",
     "^[^\\x00-\\x1f]*$": "one line of text",
+}
+
+
+_WORDS = {
+    "list_type": "a list, such as [a, b]",
+    "dict_type": "a section with fields of its own",
+    "model_type": "a section with fields of its own",
+    "int_type": "a whole number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "too_short": "at least one",
 }
 
 

@@ -24,16 +24,23 @@ _DNS_LABEL = re.compile(r"^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$")
 
 def _off(meaning: str | None) -> BeforeValidator:
     # Some tools write YAML 1.1, where a bare `off` is false; the person meant the word.
-    return BeforeValidator(lambda value: meaning if value in (False, "off") else value)
+    return BeforeValidator(lambda value: meaning if value is False or value == "off" else value)
+
+
+def _without_zone(address: str) -> str:
+    # RFC 4007: a zone such as %eth0 means something on one machine only; proxy and certificates know none.
+    if "%" in address:
+        raise ValueError("an address has a zone")
+    return address
 
 
 def _cidr(value: str) -> str:
     try:
-        return str(ipaddress.ip_network(value, strict=True))
+        return str(ipaddress.ip_network(_without_zone(value), strict=True))
     except ValueError:
         pass
     try:
-        loose = ipaddress.ip_network(value, strict=False)
+        loose = ipaddress.ip_network(_without_zone(value), strict=False)
     except ValueError:
         raise ValueError("an IPv4 or IPv6 range such as 192.168.0.0/24 or 2001:db8::/32") from None
     raise ValueError(f"host bits are set; did you mean {loose}")
@@ -48,17 +55,19 @@ def _ae_title(value: str) -> str:
 
 def _host(value: str) -> str:
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(_without_zone(value))
     except ValueError:
         labels = value.removesuffix(".").split(".")
         # A name of digits alone is a mistyped address: 10.0.0.300
-        if len(value) > 253 or not all(_DNS_LABEL.match(label) for label in labels) or labels[-1].isdigit():
+        if len(value) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
             raise ValueError("a DNS name or an IP address") from None
     return value
 
 
 def _certificate_name(value: str) -> str:
-    _host(value[2:] if value.startswith("*.") else value)
+    name = _host(value.removeprefix("*."))
+    if name != value and name.rpartition(".")[2].isdigit():
+        raise ValueError("a DNS name or an IP address; no wildcard goes before an address")
     return value
 
 
@@ -101,7 +110,7 @@ class Modality(_Section):
     port: Port = 104
     """DICOM port of the node."""
     tls: bool = False
-    """Whether the site speaks DICOM over TLS to the node. The node then needs a certificate from this site's authority."""
+    """Whether the site speaks DICOM over TLS to the node, which then needs a certificate of this site's authority."""
 
 
 class Orthanc(_Section):
@@ -124,8 +133,9 @@ class Orthanc(_Section):
     def _check_users(self) -> Self:
         if HEALTH_USER in self.users:
             raise ValueError(f"users: {HEALTH_USER} is the name that Orthweb's own health check uses")
-        if len(set(self.users)) != len(self.users):
-            raise ValueError("users: every user once")
+        for user in self.users:
+            if self.users.count(user) > 1:
+                raise ValueError(f"users: {user} is there twice; name every user once")
         return self
 
 
@@ -197,11 +207,11 @@ class S3Storage(_Section):
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "orthanc"
     """Name of the bucket."""
     endpoint: Annotated[str, Field(pattern=r"^https://[^/\s]+/?$")] | None = None
-    """Address of the S3-compatible server, https only. Without it an embedded server keeps the bucket on this machine."""
+    """Address of the S3-compatible server, https only. Without it an embedded server keeps the bucket here."""
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
     """Region of the bucket."""
     credentials: str | None = None
-    """Path of a JSON file (mode 0600) with AccessKey and SecretKey, relative to `orthweb.yaml`. Needed with an endpoint."""
+    """Path of a JSON file of mode 0600 with AccessKey and SecretKey, relative to `orthweb.yaml`. For an endpoint."""
     ca: str | None = None
     """Path of the PEM file of the authority that signed the endpoint's certificate; the system's when absent."""
     root_path: str = ""
@@ -241,7 +251,7 @@ class Site(_Section):
     tls: Tls = Tls()
     """The certificate that browsers and devices see."""
     storage: Literal["filesystem", "s3"] | S3Storage = "filesystem"
-    """Where the DICOM objects are kept: `filesystem`, `s3` (an embedded S3-compatible server), or a section for a bucket."""
+    """Where the DICOM objects are kept: `filesystem`, `s3` (an embedded server), or a section for a bucket."""
     envoy: Envoy = Envoy()
     """The Envoy proxy in front."""
 

@@ -55,6 +55,11 @@ class SitePaths:
         return self.state / "run"
 
     @property
+    def mark(self) -> Path:
+        """Says that Orthweb made `state`: written first, deleted last."""
+        return self.state / "site.json"
+
+    @property
     def lock(self) -> Path:
         return self.state / "lock"
 
