@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from harness import TestSite, eventually, running
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def bucket_site() -> Iterator[TestSite]:
 
 def _sample(folder: Path, number: int) -> Path:
     dataset = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.3680043.8.498.{number}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.826.0.1.3680043.8.498.{number}")
     path = folder / f"{number}.dcm"
     dataset.save_as(path)
     return path
