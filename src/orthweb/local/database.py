@@ -98,6 +98,9 @@ def connect(
     """Connect over TLS with a verified server; raises psycopg.OperationalError."""
     import psycopg
 
+    # What a caller's PGHOSTADDR, PGSERVICE and the like say is meant for another server.
+    for variable in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[variable]
     return psycopg.connect(
         host=database.host,
         port=database.port,

@@ -15,6 +15,7 @@ from pathlib import Path
 from orthweb.errors import Failure
 from orthweb.local.certificates import issue_device
 from orthweb.local.packages import DEMO, ensure
+from orthweb.local.status import web_address
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_users
@@ -111,7 +112,7 @@ class _Web:
     """The site's web port as a browser uses it."""
 
     def __init__(self, site: Site, paths: SitePaths, user: str, password: str) -> None:
-        self.base = f"https://localhost:{site.web.port}"
+        self.base = web_address(site, "localhost")
         trusted = ssl.create_default_context(cafile=str(paths.pki / "ca.crt"))
         manager = urllib.request.HTTPPasswordMgrWithPriorAuth()
         manager.add_password(None, self.base, user, password, is_authenticated=True)

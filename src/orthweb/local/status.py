@@ -61,16 +61,20 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
 def addresses(site: Site, paths: SitePaths) -> list[str]:
     """How a browser and a modality reach the site, one line each."""
     host = site.tls.names[0] if site.tls.names else "localhost"
-    web = "" if site.web.port == 443 else f":{site.web.port}"
     lines = [
-        f"web page    https://{host}{web}/",
-        f"DICOMweb    https://{host}{web}/dicom-web/",
+        f"web page    {web_address(site, host)}/",
+        f"DICOMweb    {web_address(site, host)}/dicom-web/",
         f"DICOM TLS   {site.orthanc.ae_title} at {host}:{site.dicom.port}",
     ]
     if site.dicom.plaintext is not None:
         lines.append(f"DICOM       {site.orthanc.ae_title} at {host}:{site.dicom.plaintext.port} (without TLS)")
     lines.append(f"authority   {paths.pki / 'ca.crt'}")
     return lines
+
+
+def web_address(site: Site, host: str) -> str:
+    """The address of the web page on `host`, without a slash at the end."""
+    return f"https://{host}" if site.web.port == 443 else f"https://{host}:{site.web.port}"
 
 
 def _service(name: str, state: ProcessState | None) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def _cluster(name: str, place: Place, authorization: str) -> dict[str, Any]:
         "name": name,
         "type": "STRICT_DNS" if named else "STATIC",
         "connect_timeout": "2s",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # Without the window a server is still chosen for a second after it was found dead, and not yet when it is back.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "circuit_breakers": {
             "thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}]
         },

@@ -31,6 +31,8 @@ def listener(
         "access_log": [log_file(place, "refused.log", dicom_log()) | {"filter": _refused()}],
         # With SO_REUSEPORT a second site on this port would silently take half of the connections.
         "enable_reuse_port": False,
+        # A few long associations decide: each worker gets as many.
+        "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [_for_ranges(chain, allowed_cidrs) for chain in filter_chains],
     }
 
