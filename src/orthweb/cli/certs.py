@@ -36,6 +36,10 @@ def issue(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the device; also the name of its files.")],
     site: SiteOption = Path("."),
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files are written.")] = Path("."),
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Name or address of a device that also receives over TLS; repeatable."),
+    ] = None,
     pkcs12: Annotated[bool, typer.Option("--pkcs12", help="Also write NAME.p12 for Java, macOS and Windows.")] = False,
     java: Annotated[
         bool, typer.Option("--java", help="Also write truststore.p12, a Java trust store for dcm4che.")
@@ -48,7 +52,7 @@ def issue(
     from orthweb.local.certificates import issue_device
 
     with changing(site, f"certs issue {name}") as engine:
-        written = issue_device(engine.paths, engine.site, name, to, pkcs12=pkcs12, java=java)
+        written = issue_device(engine.paths, engine.site, name, to, host or (), pkcs12, java)
     for path in written:
         stderr().print(f"wrote {path}")
 

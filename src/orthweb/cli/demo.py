@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -39,20 +40,20 @@ def demo(
         engine.voice.step("sending an image")
         shown = show(engine.site, engine.paths, engine.voice.say)
     site, paths = site_at(folder)
-    user, orthweb = site.orthanc.users[0], _own_command()
+    user, orthweb = site.orthanc.users[0], f"{_own_command()} -C {shlex.quote(str(folder))}"
     console = stdout()
     console.print(f"\nThe site '{site.name}' is up and works.")
     for line in addresses(site, paths):
         console.print(f"  {line}", markup=False)
     console.print(f"\nLook at the image:  {shown.study_url}", markup=False)
-    console.print(f"  user {user}, password: {orthweb} -C {folder} password {user}", markup=False)
+    console.print(f"  user {user}, password: {orthweb} password {user}", markup=False)
     console.print(
         f"  a browser that does not know the site's authority warns: give it {paths.pki / 'ca.crt'}",
         markup=False,
     )
     console.print("\nSend images yourself:", markup=False)
     console.print(f"  TCP_NODELAY=1 {shown.command}", markup=False)
-    console.print(f"\nSee how it is: {orthweb} -C {folder} status     End it: {orthweb} -C {folder} down", markup=False)
+    console.print(f"\nSee how it is: {orthweb} status     End it: {orthweb} down", markup=False)
 
 
 def _own_command() -> str:

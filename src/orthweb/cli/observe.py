@@ -137,7 +137,8 @@ def _show(state: dict[str, Any]) -> None:
         certificates.add_row(row["use"], row["subject"], str(row["days_left"]))
     console.print(certificates)
     disk = state["disk"]
-    console.print(f"disk: {disk['free_gb']} GB free of {disk['total_gb']} GB")
+    short = "" if disk["enough"] else ", which is too little"
+    console.print(f"disk: {disk['free_gb']} GB free of {disk['total_gb']} GB{short}")
 
 
 def _table(*columns: str) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from orthweb.site.secrets import new_password
 
 # A generated server certificate is replaced by `up` when it has fewer days left than this.
 RENEW_DAYS = 30
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _CURRENT = "server-current"
 
 
@@ -40,7 +41,7 @@ class ServerPair:
 
 def site_names(site: Site) -> list[str]:
     """The names and addresses that the server certificate must hold, without repeats."""
-    names = [*site.tls.names, "localhost", socket.gethostname(), "127.0.0.1", "::1"]
+    names = [*site.tls.names, socket.gethostname(), *LOOPBACK_NAMES]
     return list(dict.fromkeys(names))
 
 
@@ -49,10 +50,12 @@ def authority(paths: SitePaths, site: Site) -> Authority:
     return ensure_authority(paths.pki, f"{site.name} authority")
 
 
-def ensure_server(paths: SitePaths, site: Site, account: Account, say: Callable[[str], None]) -> ServerPair:
+def ensure_server(
+    paths: SitePaths, site: Site, account: Account, say: Callable[[str], None], warn: Callable[[str], None]
+) -> ServerPair:
     """Bring the server certificate to what `orthweb.yaml` says, and renew a generated one in time."""
     if isinstance(site.tls.certificate, OwnCertificate):
-        return adopt_own(paths, site, site.tls.certificate, account)
+        return adopt_own(paths, site, site.tls.certificate, account, warn)
     signer = authority(paths, site)
     pair = current_server(paths)
     if pair is not None and _serves(pair, site, signer):
@@ -67,17 +70,25 @@ def rotate_generated(paths: SitePaths, site: Site, account: Account) -> ServerPa
     return _install(paths, issued.fullchain_pem, issued.key_pem, account)
 
 
-def adopt_own(paths: SitePaths, site: Site, own: OwnCertificate, account: Account) -> ServerPair:
+def adopt_own(
+    paths: SitePaths, site: Site, own: OwnCertificate, account: Account, warn: Callable[[str], None]
+) -> ServerPair:
     """Check the user's own files and copy them to where the proxy reads them; raises InputError."""
-    checked = check_own(paths, site, own)
-    return _install(paths, checked.fullchain_pem, checked.key_pem, account)
+    checked, before = check_own(paths, site, own), current_server(paths)
+    pair = _install(paths, checked.fullchain_pem, checked.key_pem, account)
+    if pair != before:
+        for note in checked.notes:
+            warn(f"{own.certificate}: {note}")
+    return pair
 
 
 def check_own(paths: SitePaths, site: Site, own: OwnCertificate) -> ServerCertificate:
     """Check the user's own files; raises InputError."""
     chain = paths.root / own.chain if own.chain else None
     now = datetime.datetime.now(datetime.UTC)
-    return check_server_certificate(paths.root / own.certificate, paths.root / own.key, chain, site_names(site), now)
+    # Nobody but this machine knows its own name: where the site has others, they are what counts.
+    names = [*site.tls.names, *LOOPBACK_NAMES] if site.tls.names else site_names(site)
+    return check_server_certificate(paths.root / own.certificate, paths.root / own.key, chain, names, now)
 
 
 def current_server(paths: SitePaths) -> ServerPair | None:
@@ -93,34 +104,44 @@ def current_server(paths: SitePaths) -> ServerPair | None:
 def ensure_internal(paths: SitePaths, site: Site, account: Account) -> None:
     """Make the certificates with which the site's own processes know each other.
 
-    They have an authority of their own: a device's certificate opens the proxy and nothing behind it.
+    They have an authority of their own: a device's certificate opens the proxy and nothing behind it. Only what
+    Orthanc shows over DICOM is signed by the site's authority, since the devices that it sends to see it as well.
     """
     folder = paths.pki / "internal"
     ensure_folder(folder, account.passing_mode, account.passing_owner)
-    signer = ensure_authority(folder, f"{site.name} internal authority")
-    names = [INTERNAL_NAME, "127.0.0.1", "localhost"]
-    for name in ("postgresql", "orthanc", "envoy", "s3"):
+    internal, outer = ensure_authority(folder, f"{site.name} internal authority"), authority(paths, site)
+    for name in ("postgresql", "orthanc", "envoy", "s3", "orthanc-dicom"):
         if not (folder / f"{name}.crt").exists():
-            issued = signer.issue_internal(names)
+            signer = outer if name == "orthanc-dicom" else internal
+            issued = signer.issue_internal([INTERNAL_NAME, "127.0.0.1", "localhost"])
             write_file(folder / f"{name}.key", issued.key_pem, 0o600, account.file_owner)
             # Orthanc's web server reads one file with both.
             write_file(folder / f"{name}.pem", issued.key_pem + issued.fullchain_pem, 0o600, account.file_owner)
             write_file(folder / f"{name}.crt", issued.fullchain_pem, 0o644, account.file_owner)
-    # A modality that the site calls over TLS shows a certificate of the site's authority.
-    trusted = (folder / "ca.crt").read_bytes()
-    if any(modality.tls for modality in site.orthanc.modalities.values()):
-        trusted += (paths.pki / "ca.crt").read_bytes()
-    if not (folder / "trusted.crt").exists() or (folder / "trusted.crt").read_bytes() != trusted:
-        write_file(folder / "trusted.crt", trusted, 0o644, account.file_owner)
+    both = internal.certificate_pem + outer.certificate_pem
+    called = any(modality.tls for modality in site.orthanc.modalities.values())
+    # Who Orthanc speaks DICOM with: the proxy, and over TLS modalities with a certificate of the site's authority.
+    for name, content in (("authorities.crt", both), ("trusted.crt", both if called else internal.certificate_pem)):
+        if not (folder / name).exists() or (folder / name).read_bytes() != content:
+            write_file(folder / name, content, 0o644, account.file_owner)
 
 
-def issue_device(paths: SitePaths, site: Site, name: str, folder: Path, pkcs12: bool, java: bool) -> list[Path]:
+def issue_device(
+    paths: SitePaths,
+    site: Site,
+    name: str,
+    folder: Path,
+    hosts: Sequence[str] = (),
+    pkcs12: bool = False,
+    java: bool = False,
+) -> list[Path]:
     """Issue a client certificate for a device and write its files to `folder`; returns their paths.
 
-    The certificate alone is kept in the site, so that `certs show` tells when it ends.
+    With `hosts`, its names and addresses, the device can also take associations over TLS. The certificate alone is kept
+    in the site, so that `certs show` tells when it ends.
     """
     signer = authority(paths, site)
-    issued = signer.issue_client(name)
+    issued = signer.issue_client(name, hosts=hosts)
     folder.mkdir(parents=True, exist_ok=True)
     password = new_password() if pkcs12 or java else None
     written = export_device(
@@ -153,8 +174,7 @@ def known_certificates(paths: SitePaths) -> dict[str, Path]:
 def _serves(pair: ServerPair, site: Site, signer: Authority) -> bool:
     certificate = load_certificate(pair.certificate)
     info = describe(certificate, datetime.datetime.now(datetime.UTC))
-    ours = certificate.issuer == signer.certificate.subject
-    return ours and info.days_left >= RENEW_DAYS and set(site_names(site)) <= set(info.names)
+    return signer.signed(certificate) and info.days_left >= RENEW_DAYS and set(site_names(site)) <= set(info.names)
 
 
 def _install(paths: SitePaths, fullchain: bytes, key: bytes, account: Account) -> ServerPair:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,9 +54,10 @@ def ensure_cluster(
         return
     if data.exists() and any(data.iterdir()):
         raise InputError(f"{data}: is not a PostgreSQL cluster, and not empty", "move what is in it elsewhere")
-    unfinished = data.with_name(data.name + _NEW)
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
+    for abandoned in data.parent.glob(f"{data.name}{_NEW}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    # A name of its own: the initdb of an `up` that was killed may still run, and clears its folder when it fails.
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{data.name}{_NEW}-", dir=data.parent))
     ensure_folder(unfinished, 0o700, account.file_owner)
     say("making the database")
     # The superuser's password goes through a file that only this account reads, and only while initdb runs.

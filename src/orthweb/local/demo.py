@@ -81,7 +81,7 @@ def _ensure_device(site: Site, paths: SitePaths) -> Path:
     if not authority.exists() or authority.read_bytes() != (paths.pki / "ca.crt").read_bytes():
         for name in (f"{_DEVICE}.key", f"{_DEVICE}.crt", "ca.crt"):
             (folder / name).unlink(missing_ok=True)
-        issue_device(paths, site, _DEVICE, folder, pkcs12=False, java=False)
+        issue_device(paths, site, _DEVICE, folder)
     return folder
 
 

@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from orthweb.errors import Failure, InputError
 from orthweb.local import certificates, database, s3storage
-from orthweb.local.account import Account, check_low_ports, current_account, ensure_account, ensure_reachable
+from orthweb.local.account import Account, current_account, ensure_account, ensure_reachable
 from orthweb.local.boot import remove_at_boot
+from orthweb.local.checks import check_before, holds_data, storage_kind
 from orthweb.local.config import write_files, write_rendered
 from orthweb.local.drain import drain
 from orthweb.local.layout import HOUSEKEEPING, Layout, make_layout, openssl_folder, programs_and_data, service_names
@@ -20,7 +21,6 @@ from orthweb.local.openssl import ensure_openssl_names
 from orthweb.local.packages import Parts, ensure_packages, installed_versions
 from orthweb.local.processes import Supervisor, end_orphans
 from orthweb.local.services import Services
-from orthweb.local.sockets import describe_holder, holder, listeners
 from orthweb.local.status import replica_states
 from orthweb.local.waiting import wait_for
 from orthweb.pki import describe, load_certificate
@@ -32,8 +32,6 @@ from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
-
-_FREE_BYTES = 200 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Engine:
             A step failed; calling again goes on from there.
         """
         voice = self.voice
-        low_ports = self.check()
+        low_ports = check_before(self.site, self.paths, self.supervisor, self.services.commands())
         voice.step("looking for system packages")
         ensure_packages(self.site.s3() is not None, voice.say)
         parts = installed_versions()
@@ -92,21 +90,6 @@ class Engine:
         voice.step("starting Envoy")
         self.services.ensure_proxy(layout, files)
         self.services.ensure(layout, files, HOUSEKEEPING)
-
-    def check(self) -> bool:
-        """Refuse what cannot work before anything is changed; tells whether a port needs a privilege."""
-        check_settings(self.site)
-        if isinstance(self.site.tls.certificate, OwnCertificate):
-            certificates.check_own(self.paths, self.site, self.site.tls.certificate)
-        storage = self.site.s3()
-        if storage is not None and storage.credentials is not None:
-            s3storage.keys(self.paths, storage)
-        low_ports = check_low_ports(self.site.listening_ports())
-        self.supervisor.check_path()
-        self._check_folder()
-        self._check_disk()
-        self._check_ports()
-        return low_ports
 
     def down(self, drain_seconds: float) -> bool:
         """Stop everything, the proxy first and the database last; False when nothing ran."""
@@ -167,7 +150,7 @@ class Engine:
             key=str(key.absolute()),
             chain=str(chain.absolute()) if chain else None,
         )
-        pair = certificates.adopt_own(self.paths, self.site, own, account)
+        pair = certificates.adopt_own(self.paths, self.site, own, account, self.voice.warn)
         self.site = set_certificate(self.paths.root, certificate, key, chain)
         self._show_certificate(pair, account)
 
@@ -212,7 +195,7 @@ class Engine:
         self._make_folders(account)
         for target in (self.paths.config, *programs_and_data()):
             ensure_reachable(target, account, self.voice.say)
-        server = certificates.ensure_server(self.paths, self.site, account, self.voice.say)
+        server = certificates.ensure_server(self.paths, self.site, account, self.voice.say, self.voice.warn)
         certificates.ensure_internal(self.paths, self.site, account)
         layout, files, secrets = self._render(parts, server, keep=True)
         for warning in owned_settings(self.site, layout.place):
@@ -258,51 +241,10 @@ class Engine:
         order = ["supervisor", "envoy", *others, "s3", "postgresql"]
         return end_orphans(commands, account.uid, order, self.voice.say)
 
-    def _check_folder(self) -> None:
-        # The supervisor's configuration has no way to write them.
-        if any(character in str(self.paths.root) for character in '"\n\r'):
-            raise InputError(f"{self.paths.root}: has a quote or a line break in its path", "move it to another folder")
-        if self._holds_data():
-            kept = json.loads(self.paths.mark.read_text())
-            storage = _storage_kind(self.site)
-            if kept["storage"] != storage:
-                raise InputError(
-                    f"orthweb.yaml: storage: this site keeps its objects in {kept['storage']}, not in {storage}",
-                    "they would not be found any more; make a new site and send them there",
-                )
-
-    def _check_disk(self) -> None:
-        folder = self.paths.state if self.paths.state.exists() else self.paths.root
-        free = shutil.disk_usage(folder).free
-        if free < _FREE_BYTES:
-            raise Failure(
-                f"{folder}: {free // 2**20} MB are free and {_FREE_BYTES // 2**20} MB are needed",
-                "make room on that disk",
-            )
-
-    def _check_ports(self) -> None:
-        states = self.supervisor.states()
-        ours = states["envoy"].pid if "envoy" in states else 0
-        commands = self.services.commands()
-        for field, port in self.site.listening_ports().items():
-            inodes = listeners(port)
-            if not inodes:
-                continue
-            found = holder(inodes)
-            if found is not None and (found[0] == ours or _command_of(found[0]) == commands.get("envoy")):
-                continue
-            raise InputError(
-                f"orthweb.yaml: {field}: {port}: is taken by {describe_holder(inodes)}",
-                "stop it, or choose another port",
-            )
-
-    def _holds_data(self) -> bool:
-        return (self.paths.database / "PG_VERSION").exists()
-
     def _make_folders(self, account: Account) -> None:
         paths = self.paths
-        if not self._holds_data():
-            write_file(paths.mark, json.dumps({"format": 1, "storage": _storage_kind(self.site)}) + "\n")
+        if not holds_data(paths):
+            write_file(paths.mark, json.dumps({"format": 1, "storage": storage_kind(self.site)}) + "\n")
         for folder in (paths.state, paths.pki, paths.config, paths.data):
             ensure_folder(folder, account.passing_mode, account.passing_owner)
         # Passwords in `secrets` and the authorities' keys stay the caller's: no process of the site needs them.
@@ -317,17 +259,3 @@ class Engine:
         ):
             ensure_folder(folder, 0o700, account.file_owner)
         ensure_openssl_names(openssl_folder(paths))
-
-
-def _storage_kind(site: Site) -> str:
-    storage = site.s3()
-    if storage is None:
-        return "filesystem"
-    return f"s3 bucket {storage.bucket} at {storage.endpoint or 'the embedded server'}"
-
-
-def _command_of(pid: int) -> list[str] | None:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except OSError:
-        return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orthweb.local.certificates import known_certificates
+from orthweb.local.checks import LEAST_FREE_BYTES
 from orthweb.local.layout import service_names
 from orthweb.local.probe import OrthancProbe, healthy_hosts
 from orthweb.local.processes import ProcessState, Supervisor
@@ -35,11 +36,13 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
     services = [_service(name, states.get(name)) for name in service_names(site)]
     replicas = replica_states(site, paths) if states else []
     ports = [_listener(field, port, states) for field, port in site.listening_ports().items()]
+    disk = _disk(paths)
     healthy = (
         bool(states)
         and all(service["state"] in ("running", "starting") for service in services)
         and all(replica["healthy"] for replica in replicas)
         and all(port["open"] for port in ports)
+        and disk["enough"]
     )
     return {
         "name": site.name,
@@ -54,7 +57,7 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
         "replicas": replicas,
         "listeners": ports,
         "certificates": certificates(paths),
-        "disk": _disk(paths),
+        "disk": disk,
     }
 
 
@@ -148,4 +151,5 @@ def certificates(paths: SitePaths) -> list[dict[str, Any]]:
 
 def _disk(paths: SitePaths) -> dict[str, Any]:
     usage = shutil.disk_usage(paths.root)
-    return {"free_gb": round(usage.free / 2**30, 1), "total_gb": round(usage.total / 2**30, 1)}
+    enough = usage.free >= LEAST_FREE_BYTES
+    return {"enough": enough, "free_gb": round(usage.free / 2**30, 1), "total_gb": round(usage.total / 2**30, 1)}

@@ -68,34 +68,44 @@ class Authority:
         """
         return self._issue(None, names, [ExtendedKeyUsageOID.SERVER_AUTH], new_rsa_key(), days, now)
 
-    def issue_client(self, name: str, days: int = MOST_DAYS, *, now: datetime.datetime | None = None) -> Issued:
+    def issue_client(
+        self, name: str, days: int = MOST_DAYS, *, hosts: Sequence[str] = (), now: datetime.datetime | None = None
+    ) -> Issued:
         """Issue a certificate for a device, with `name` as its common name.
 
         The key is EC P-256: a client's kind of key is not bound by the cipher suite, a device that verifies
         the authority's signature knows EC, and DCMTK 3.6.7 warns of an RSA certificate with an EC signature
         each time it loads one. Parameters and errors as in `issue_server`; a name that can't be the stem of a
         file name is an InputError.
+
+        Parameters
+        ----------
+        hosts:
+            DNS names and addresses of a device that also takes associations over TLS: with them the
+            certificate is a server's as well.
         """
         check_device_name(name)
-        return self._issue(name, (), [ExtendedKeyUsageOID.CLIENT_AUTH], new_ec_key(), days, now)
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])]
+        return self._issue(name, hosts, usages, new_ec_key(), days, now)
 
     def issue_internal(
         self,
         names: Sequence[str],
         server: bool = True,
         client: bool = True,
-        days: int = MOST_DAYS,
+        days: int = AUTHORITY_DAYS,
         *,
         now: datetime.datetime | None = None,
     ) -> Issued:
         """Issue a certificate with which the site's own processes know each other, on either side.
 
-        EC P-256: both sides are ours, and signing costs less. Parameters and errors as in `issue_server`.
+        EC P-256: both sides are ours, and signing costs less. It lasts as long as the authority: no browser sees it,
+        and a site that runs for years must not end with it. Parameters and errors as in `issue_server`.
         """
         if not server and not client:
             raise ValueError("a certificate that is for neither a server nor a client")
         usages = [ExtendedKeyUsageOID.SERVER_AUTH] * server + [ExtendedKeyUsageOID.CLIENT_AUTH] * client
-        return self._issue(None, names, usages, new_ec_key(), days, now)
+        return self._issue(None, names, usages, new_ec_key(), days, now, most=AUTHORITY_DAYS)
 
     def signed(self, certificate: x509.Certificate) -> bool:
         """Whether this authority, and not another of the same name, signed `certificate`."""
@@ -109,15 +119,16 @@ class Authority:
         key: PrivateKey,
         days: int,
         now: datetime.datetime | None,
+        most: int = MOST_DAYS,
     ) -> Issued:
-        if not 1 <= days <= MOST_DAYS:
-            raise InputError(f"{days} days: a certificate is valid for 1 to {MOST_DAYS} days")
+        if not 1 <= days <= most:
+            raise InputError(f"{days} days: a certificate is valid for 1 to {most} days")
         start = (now or datetime.datetime.now(datetime.UTC)) - _BACKDATED
         # Both ends of a validity count (RFC 5280 section 4.1.2.5).
         end = min(start + datetime.timedelta(days=days) - _SECOND, self.certificate.not_valid_after_utc)
         if end <= start:
             raise Failure(f"the authority expired on {self.certificate.not_valid_after_utc:%Y-%m-%d}", _RESTORE)
-        alternatives = general_names(names) if common_name is None else []
+        alternatives = general_names(names) if names or common_name is None else []
         subject = _subject(common_name or _short_name(alternatives))
         builder = (
             _builder(subject, self.certificate.subject, key, start, end)

@@ -22,7 +22,7 @@ def _web(place: Place, authorization: str) -> dict[str, Any]:
     return {
         **_cluster(WEB_CLUSTER, place, authorization),
         "lb_policy": "RING_HASH",
-        "transport_socket": upstream_tls(place),
+        "transport_socket": upstream_tls(place, place.files.pki / "internal/ca.crt"),
         "load_assignment": {
             "cluster_name": WEB_CLUSTER,
             "endpoints": [{"lb_endpoints": [_endpoint(replica, replica.http_port) for replica in place.replicas]}],
@@ -36,9 +36,8 @@ def _dicom(place: Place, authorization: str) -> dict[str, Any]:
     return {
         **_cluster(DICOM_CLUSTER, place, authorization),
         "lb_policy": "LEAST_REQUEST",
-        # An association on a replica that died or hangs ends at once, so that the device tries again elsewhere.
-        "close_connections_on_host_health_failure": True,
-        "transport_socket": upstream_tls(place),
+        # Over DICOM an Orthanc server shows a certificate of the site's authority, over HTTP an internal one.
+        "transport_socket": upstream_tls(place, place.files.pki / "internal/authorities.crt"),
         "load_assignment": {
             "cluster_name": DICOM_CLUSTER,
             "endpoints": [
@@ -62,6 +61,8 @@ def _cluster(name: str, place: Place, authorization: str) -> dict[str, Any]:
         "name": name,
         "type": "STRICT_DNS" if named else "STATIC",
         "connect_timeout": "2s",
+        # Whoever waits for a replica that died or hangs is told at once, and tries again elsewhere.
+        "close_connections_on_host_health_failure": True,
         # Without the window a server is still chosen for a second after it was found dead, and not yet when it is back.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "circuit_breakers": {

@@ -65,8 +65,14 @@ def downstream_tls(
     }
 
 
-def upstream_tls(place: Place) -> dict[str, Any]:
-    """Make the transport socket to an Orthanc server: each side shows and verifies an internal certificate."""
+def upstream_tls(place: Place, authority: PurePosixPath) -> dict[str, Any]:
+    """Make the transport socket to an Orthanc server: each side shows and verifies a certificate.
+
+    Parameters
+    ----------
+    authority:
+        Who signed what the Orthanc server shows, as a file.
+    """
     internal = place.files.pki / "internal"
     return {
         "name": "envoy.transport_sockets.tls",
@@ -85,7 +91,7 @@ def upstream_tls(place: Place) -> dict[str, Any]:
                     }
                 ],
                 "validation_context": {
-                    "trusted_ca": {"filename": str(internal / "ca.crt")},
+                    "trusted_ca": {"filename": str(authority)},
                     "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": INTERNAL_NAME}}],
                 },
             },

@@ -158,8 +158,8 @@ def _dicom(site: Site, place: Place, replica: Replica) -> dict[str, Any]:
         "DicomAlwaysAllowMove": False,
         # Orthanc binds its DICOM port on every address: only the proxy's certificate opens it.
         "DicomTlsEnabled": True,
-        "DicomTlsCertificate": str(pki / "internal/orthanc.crt"),
-        "DicomTlsPrivateKey": str(pki / "internal/orthanc.key"),
+        "DicomTlsCertificate": str(pki / "internal/orthanc-dicom.crt"),
+        "DicomTlsPrivateKey": str(pki / "internal/orthanc-dicom.key"),
         "DicomTlsTrustedCertificates": str(pki / "internal/trusted.crt"),
         "DicomTlsRemoteCertificateRequired": True,
         "DicomThreadsCount": 50,
