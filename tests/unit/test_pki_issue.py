@@ -101,13 +101,24 @@ def test_a_name_too_long_for_a_common_name_still_passes_openssl(authority: Autho
 def test_no_certificate_is_valid_for_over_825_days_with_both_ends_counted(authority: Authority) -> None:
     for issued in (
         authority.issue_client("CT-1"),
-        authority.issue_internal(["a"]),
+        authority.issue_client("CT-2", hosts=["ct-2.example.org"]),
         authority.issue_server(["a"], 825),
     ):
         certificate = issued.certificate
         whole = certificate.not_valid_after_utc - certificate.not_valid_before_utc + datetime.timedelta(seconds=1)
         assert whole <= datetime.timedelta(days=825)
         assert certificate.not_valid_before_utc < NOW
+
+
+def test_a_certificate_between_the_sites_own_processes_lasts_as_long_as_its_authority(authority: Authority) -> None:
+    issued = authority.issue_internal(["a"])
+    assert authority.certificate.not_valid_after_utc - issued.certificate.not_valid_after_utc <= datetime.timedelta(1)
+
+
+def test_a_device_that_receives_has_a_certificate_that_serves(authority: Authority, tmp_path: Path) -> None:
+    issued = authority.issue_client("ct1", hosts=["ct1.example.org", "192.0.2.1"])
+    for purpose in (["-purpose", "sslclient"], ["-purpose", "sslserver", "-verify_hostname", "ct1.example.org"]):
+        assert openssl_verify(tmp_path, authority, issued, *purpose) == "leaf.crt: OK\n"
 
 
 @pytest.mark.parametrize("days", [0, -1, 826])

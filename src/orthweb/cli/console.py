@@ -86,11 +86,7 @@ def changing(folder: Path, command: str) -> Iterator[Engine]:
     console = stderr()
     with site_lock(paths, command), recorded(paths, command):
         if not console.is_terminal:
-            yield Engine(
-                site,
-                paths,
-                Voice(say=lambda line: console.print(_escape(line)), warn=warn, step=lambda _: None),
-            )
+            yield Engine(site, paths, Voice(lambda line: console.print(_escape(line)), warn, lambda _: None))
             return
         with console.status(command) as status:
             voice = Voice(

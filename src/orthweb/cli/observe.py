@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -64,10 +65,12 @@ def logs(
         shown = text.decode(errors="replace").splitlines()
         for line in shown[max(0, len(shown) - lines) :]:
             _print_line(name, line, len(chosen) > 1)
-    while follow:
-        time.sleep(0.3)
-        for name, path in chosen.items():
-            positions[name] = _print_new(name, path, positions[name], len(chosen) > 1)
+    # Ctrl-C is how a person ends this: nothing was interrupted.
+    with contextlib.suppress(KeyboardInterrupt):
+        while follow:
+            time.sleep(0.3)
+            for name, path in chosen.items():
+                positions[name] = _print_new(name, path, positions[name], len(chosen) > 1)
 
 
 def password(
