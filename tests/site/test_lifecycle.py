@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_a_second_up_changes_nothing(living: TestSite) -> None:
     before, files = pids(living), made_files(living)
     done = living.up()
     assert done.err == ""
-    assert "is up" in done.out
+    assert "is up; nothing had to change" in done.out
     assert pids(living) == before
     assert made_files(living) == files
 
@@ -49,6 +50,15 @@ def test_up_minds_no_setting_that_the_caller_has_for_another_database(living: Te
     done = living.orthweb("up", env={**CLIENT_ENVIRONMENT, **theirs})
     assert done.status == 0, done.all
     assert pids(living) == before
+
+
+def test_up_restarts_a_replica_that_runs_and_does_not_answer(living: TestSite) -> None:
+    before = pids(living)
+    living.kill("orthanc-2", signal.SIGSTOP)
+    done = living.up()
+    assert "restarted orthanc-2, which ran and did not answer" in done.err
+    assert changed(before, pids(living)) == {"orthanc-2"}
+    living.healthy()
 
 
 def test_a_new_modality_restarts_the_replicas_alone_while_the_site_answers(living: TestSite) -> None:

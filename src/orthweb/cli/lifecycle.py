@@ -49,7 +49,7 @@ def up(
         if at_boot:
             ensure_at_boot(engine.site, engine.paths, engine.voice.say)
     console = stdout()
-    console.print(f"{engine.site.name} is up.")
+    console.print(f"{engine.site.name} is up" + ("." if engine.changed else "; nothing had to change."))
     for line in addresses(engine.site, engine.paths):
         console.print(f"  {line}")
 

@@ -6,7 +6,7 @@ import datetime
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from orthweb.errors import Failure, InputError
@@ -49,9 +49,17 @@ class Engine:
     """A site on this machine that is about to be changed; the caller holds the site's lock."""
 
     def __init__(self, site: Site, paths: SitePaths, voice: Voice) -> None:
-        self.site, self.paths, self.voice = site, paths, voice
+        self.site, self.paths = site, paths
+        self.changed = False
+        """Whether something was done."""
+        self._heard = voice.say
+        self.voice = replace(voice, say=self._say)
         self.supervisor = Supervisor(paths.run, paths.config / "supervisord.conf", paths.logs / "supervisor.log")
-        self.services = Services(paths, self.supervisor, voice.say)
+        self.services = Services(paths, self.supervisor, self._say)
+
+    def _say(self, line: str) -> None:
+        self.changed = True
+        self._heard(line)
 
     def up(self) -> None:
         """Make what runs equal to what `orthweb.yaml` says. Every step looks before it acts.

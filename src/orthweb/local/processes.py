@@ -148,6 +148,10 @@ class Supervisor:
 
         wait_for(gone, limit, f"{', '.join(pending)} to stop")
 
+    def kill(self, name: str) -> None:
+        """End a process that does not listen any more; it is started again by itself."""
+        self._call("signalProcess", name, "KILL")
+
     def shutdown(self) -> None:
         """End the supervisor and all it still holds."""
         pid = self.pid()

@@ -24,6 +24,7 @@ from orthweb.site.paths import SitePaths
 
 _START_SECONDS = 60
 _STOP_DRAIN_SECONDS = 30
+_ANSWER_SECONDS = 15
 _FAILED = ("BACKOFF", "FATAL", "EXITED")
 # One failed start may be bad luck, such as a port in its last moments; the supervisor tries again.
 _MOST_FAILURES = 2
@@ -76,8 +77,11 @@ class Services:
             self._ensure(layout, files, replica.name)
         self._wait_replicas(absent, probe)
         for replica in layout.place.replicas:
-            self._ensure(layout, files, replica.name)
+            restarted = self._ensure(layout, files, replica.name)
             # Also one that was not touched: after a restart of the database it takes seconds to find it again.
+            if replica.name in up and not restarted and not self._answers_soon(replica, probe):
+                self.supervisor.kill(replica.name)
+                self.say(f"restarted {replica.name}, which ran and did not answer")
             self._wait_replicas([replica], probe)
 
     def ensure_proxy(self, layout: Layout, files: Mapping[str, Rendered]) -> None:
@@ -118,6 +122,13 @@ class Services:
     def _wait_replicas(self, replicas: Sequence[Replica], probe: OrthancProbe) -> None:
         for replica in replicas:
             self._wait([replica.name], partial(self._serves, probe, replica.http_port), f"{replica.name} to answer")
+
+    def _answers_soon(self, replica: Replica, probe: OrthancProbe) -> bool:
+        try:
+            wait_for(partial(self._serves, probe, replica.http_port), _ANSWER_SECONDS, replica.name)
+        except Failure:
+            return False
+        return True
 
     def _serves(self, probe: OrthancProbe, port: int) -> bool:
         # Envoy, if it runs, must know it too: before that the next one must not be stopped.
