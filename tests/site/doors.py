@@ -138,7 +138,8 @@ def log_entry(site: TestSite, logs: Sequence[str], **wanted: Any) -> dict[str, A
     """Wait for an entry of one of these access logs that has all the wanted fields."""
 
     def find() -> dict[str, Any] | None:
-        entries = (entry for name in logs for entry in site.log(name))
+        # The newest first: a port may have been another client's before.
+        entries = (entry for name in logs for entry in reversed(list(site.log(name))))
         return next((entry for entry in entries if wanted.items() <= entry.items()), None)
 
     found: dict[str, Any] = eventually(find, 15, f"an entry with {wanted} in {', '.join(logs)}")
