@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import TESTS_PACKAGES, TestSite, running
+from harness import TESTS_PACKAGES, TestSite, own_site
 
 _TOOLS = ("Orthanc", "storescu", "echoscu", "findscu", "movescu", "getscu", "curl", "openssl", "tcc")
 
@@ -31,10 +30,5 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def site() -> Iterator[TestSite]:
     """A site that tests may use and must leave as they found it: up, with its configuration."""
-    path = Path(tempfile.mkdtemp(prefix="ow-"))
-    os.chmod(path, 0o755)
-    try:
-        with running(path / "shared") as up:
-            yield up
-    finally:
-        shutil.rmtree(path)
+    with own_site("shared") as up:
+        yield up

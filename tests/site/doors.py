@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import re
 import select
 import socket
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness import Done, TestSite, eventually, free_port, run, serving
 
@@ -110,8 +111,19 @@ class Stalled:
         return time.monotonic() - self.opened
 
 
-def talk(port: int, words: bytes, limit: float = 15, tls: ssl.SSLContext | None = None) -> tuple[bytes, int]:
-    """Say `words` on a connection and hear the other side out; returns its answer and our own port.
+class Talk(NamedTuple):
+    """What came of a connection, and what tells its entry in a log from others.
+
+    The kernel gives out a port again after some thousand connections, so the port alone does not.
+    """
+
+    answer: bytes
+    port: int
+    began: str
+
+
+def talk(port: int, words: bytes, limit: float = 15, tls: ssl.SSLContext | None = None) -> Talk:
+    """Say `words` on a connection and hear the other side out.
 
     Raises
     ------
@@ -119,6 +131,7 @@ def talk(port: int, words: bytes, limit: float = 15, tls: ssl.SSLContext | None 
         The other side neither closed the connection nor said anything for `limit` seconds.
     """
     answer = b""
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     with _connected(port, tls) as connection:
         connection.settimeout(limit)
         own = int(connection.getsockname()[1])
@@ -126,7 +139,7 @@ def talk(port: int, words: bytes, limit: float = 15, tls: ssl.SSLContext | None 
             connection.sendall(words)
             while heard := connection.recv(4096):
                 answer += heard
-    return answer, own
+    return Talk(answer, own, began)
 
 
 def _connected(port: int, tls: ssl.SSLContext | None) -> socket.socket:
@@ -134,12 +147,11 @@ def _connected(port: int, tls: ssl.SSLContext | None) -> socket.socket:
     return tls.wrap_socket(connection, server_hostname="localhost") if tls else connection
 
 
-def log_entry(site: TestSite, logs: Sequence[str], **wanted: Any) -> dict[str, Any]:
-    """Wait for an entry of one of these access logs that has all the wanted fields."""
+def log_entry(site: TestSite, logs: Sequence[str], since: str = "", **wanted: Any) -> dict[str, Any]:
+    """Wait for an entry of one of these access logs that has all the wanted fields and is not older than `since`."""
 
     def find() -> dict[str, Any] | None:
-        # The newest first: a port may have been another client's before.
-        entries = (entry for name in logs for entry in reversed(list(site.log(name))))
+        entries = (entry for name in logs for entry in site.log(name) if entry["time"] >= since)
         return next((entry for entry in entries if wanted.items() <= entry.items()), None)
 
     found: dict[str, Any] = eventually(find, 15, f"an entry with {wanted} in {', '.join(logs)}")

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -286,3 +287,12 @@ def running(folder: Path, name: str = "test", more: str = "") -> Iterator[TestSi
         yield site
     finally:
         site.down()
+
+
+@contextlib.contextmanager
+def own_site(folder: str, more: str = "") -> Iterator[TestSite]:
+    """A site that is up while the body runs, in `folder` of a short path that any account may pass."""
+    with tempfile.TemporaryDirectory(prefix="ow-") as short:
+        os.chmod(short, 0o755)
+        with running(Path(short, folder), more=more) as site:
+            yield site

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import json
 import os
 import shutil
@@ -19,12 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 import orthweb.plugins
+from orthweb.pki import ensure_authority, write_private
 
 ACCESS_KEY, SECRET_KEY = "AKIDOFTHETEST", "a-secret-of-the-test"
 BUCKET = "images"
@@ -55,54 +49,9 @@ def accepts(port: int) -> bool:
 
 def make_certificates(folder: Path) -> None:
     """Write an authority's certificate (`ca.crt`) and a server's for 127.0.0.1 (`server.crt`, `server.key`)."""
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-
-    def make(name: str, issuer: x509.Name | None, signer: ec.EllipticCurvePrivateKey | None) -> Any:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer or subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(begin + datetime.timedelta(days=2))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-            .add_extension(names, critical=False)
-            # From 3.13 on Python asks for what RFC 5280 asks for.
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key((signer or key).public_key()), critical=False
-            )
-            .add_extension(_usage(issuer is None), critical=True)
-            .sign(signer or key, hashes.SHA256())
-        )
-        return certificate, key
-
-    authority, authority_key = make("authority of the test", None, None)
-    server, server_key = make("server of the test", authority.subject, authority_key)
-    pem = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(authority.public_bytes(pem))
-    (folder / "server.crt").write_bytes(server.public_bytes(pem))
-    (folder / "server.key").write_bytes(
-        server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-def _usage(authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    issued = ensure_authority(folder, "authority of the test").issue_internal(["127.0.0.1"])
+    write_private(folder / "server.crt", issued.certificate_pem)
+    write_private(folder / "server.key", issued.key_pem)
 
 
 class Process:

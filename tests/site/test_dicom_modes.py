@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom.data
 import pytest
 from doors import dcmtk_options, keep, relay
-from harness import Done, TestSite, free_port, run, running
+from harness import Done, TestSite, free_port, own_site, run
 
 from orthweb.pki import ensure_authority
 
@@ -28,12 +26,8 @@ dicom:
 @pytest.fixture(scope="module")
 def trusting() -> Iterator[TestSite]:
     """A site that asks for certificates and does not insist, and has a port without TLS."""
-    folder = Path(tempfile.mkdtemp(prefix="ow-"))
-    try:
-        with running(folder / "trusting", more=_DESCRIPTION) as up:
-            yield up
-    finally:
-        shutil.rmtree(folder)
+    with own_site("trusting", more=_DESCRIPTION) as up:
+        yield up
 
 
 @pytest.fixture(scope="module", params=["optional", "off"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,7 +11,7 @@ import pydicom
 import pydicom.data
 import pytest
 from doors import dcmtk_options, device_context, keep, relay, site_authority
-from harness import Done, TestSite, free_port, run, running, serving
+from harness import Done, TestSite, free_port, own_site, run, serving
 from pydicom.dataset import FileDataset
 
 from orthweb.pki import ensure_authority
@@ -34,14 +32,10 @@ orthanc:
 @pytest.fixture(scope="module")
 def archive() -> Iterator[TestSite]:
     """A site that knows two modalities and holds two patients' images."""
-    folder = Path(tempfile.mkdtemp(prefix="ow-"))
-    try:
-        with running(folder / "archive", more=_DESCRIPTION) as up:
-            done = up.store(*STUDY, *SERIES)
-            assert done.status == 0, done.all
-            yield up
-    finally:
-        shutil.rmtree(folder)
+    with own_site("archive", more=_DESCRIPTION) as up:
+        done = up.store(*STUDY, *SERIES)
+        assert done.status == 0, done.all
+        yield up
 
 
 @pytest.fixture
@@ -100,25 +94,20 @@ def test_a_study_is_moved_to_a_listed_modality_with_the_same_pixels(
 ) -> None:
     with receiver(VIEWER_PORT, tmp_path / "moved", "VIEWER"):
         done = retrieve("movescu", tunnel, "VIEWER", ["-aem", "VIEWER"])
-    assert done.status == 0, done.all
-    assert_received(tmp_path / "moved")
+    assert_received(done, tmp_path / "moved")
 
 
 def test_a_study_is_moved_over_tls(archive: TestSite, tunnel: int, tmp_path: Path) -> None:
     both = site_authority(archive).issue_internal(["localhost"])
-    tls = dcmtk_options(keep(both, tmp_path, "secure"))
-    with receiver(SECURE_PORT, tmp_path / "moved", "SECURE", tls):
-        done = retrieve("movescu", tunnel, "VIEWER", ["-aem", "SECURE"])
-    assert done.status == 0, done.all
-    assert_received(tmp_path / "moved")
+    done = move_over_tls(tunnel, tmp_path / "moved", dcmtk_options(keep(both, tmp_path, "secure")))
+    assert_received(done, tmp_path / "moved")
 
 
 def test_nothing_is_moved_over_tls_to_who_has_a_certificate_of_another_authority(
     archive: TestSite, tunnel: int, tmp_path: Path
 ) -> None:
     other = ensure_authority(tmp_path / "other", "other").issue_internal(["localhost"])
-    with receiver(SECURE_PORT, tmp_path / "moved", "SECURE", dcmtk_options(keep(other, tmp_path, "other"))):
-        done = retrieve("movescu", tunnel, "VIEWER", ["-aem", "SECURE"])
+    done = move_over_tls(tunnel, tmp_path / "moved", dcmtk_options(keep(other, tmp_path, "other")))
     assert done.status != 0, done.all
     assert not [*(tmp_path / "moved").iterdir()]
 
@@ -128,10 +117,8 @@ def test_a_study_is_moved_over_tls_to_a_device_with_an_issued_certificate(
 ) -> None:
     issued = archive.orthweb("certs", "issue", "secure", "--host", "localhost", "--to", archive.devices)
     assert issued.status == 0, issued.all
-    with receiver(SECURE_PORT, tmp_path / "moved", "SECURE", [*archive.device("secure")[:3], "-ic"]):
-        done = retrieve("movescu", tunnel, "VIEWER", ["-aem", "SECURE"])
-    assert done.status == 0, done.all
-    assert_received(tmp_path / "moved")
+    done = move_over_tls(tunnel, tmp_path / "moved", [*archive.device("secure")[:3], "-ic"])
+    assert_received(done, tmp_path / "moved")
 
 
 def test_the_site_shows_a_certificate_of_its_authority_to_who_it_sends_to(
@@ -139,10 +126,8 @@ def test_the_site_shows_a_certificate_of_its_authority_to_who_it_sends_to(
 ) -> None:
     pair = keep(site_authority(archive).issue_internal(["localhost"]), tmp_path, "secure")
     tls = ["+tls", str(pair[0]), str(pair[1]), "-rc", "+cf", str(archive.ca)]
-    with receiver(SECURE_PORT, tmp_path / "moved", "SECURE", tls):
-        done = retrieve("movescu", tunnel, "VIEWER", ["-aem", "SECURE"])
-    assert done.status == 0, done.all
-    assert_received(tmp_path / "moved")
+    done = move_over_tls(tunnel, tmp_path / "moved", tls)
+    assert_received(done, tmp_path / "moved")
 
 
 def test_nothing_is_moved_where_nobody_is_known(archive: TestSite, tunnel: int) -> None:
@@ -152,8 +137,7 @@ def test_nothing_is_moved_where_nobody_is_known(archive: TestSite, tunnel: int) 
 
 def test_a_listed_modality_gets_a_study_with_the_same_pixels(archive: TestSite, tunnel: int, tmp_path: Path) -> None:
     done = retrieve("getscu", tunnel, "VIEWER", ["-od", str(tmp_path)])
-    assert done.status == 0, done.all
-    assert_received(tmp_path)
+    assert_received(done, tmp_path)
 
 
 def receiver(
@@ -171,8 +155,15 @@ def retrieve(tool: str, port: int, title: str, options: Sequence[str]) -> Done:
     return run([tool, "-S", "-v", "-aet", title, "-aec", "ORTHANC", *options, *keys, "localhost", str(port)])
 
 
-def assert_received(folder: Path) -> None:
-    """Check that the images of the study, and no others, are in `folder` with the same pixels."""
+def move_over_tls(port: int, folder: Path, tls: Sequence[str]) -> Done:
+    """Run movescu for the study, to a storescp that speaks TLS with DCMTK's options `tls` and keeps it in `folder`."""
+    with receiver(SECURE_PORT, folder, "SECURE", tls):
+        return retrieve("movescu", port, "VIEWER", ["-aem", "SECURE"])
+
+
+def assert_received(done: Done, folder: Path) -> None:
+    """Check that it went well, and that the study's images, and no others, are in `folder` with the same pixels."""
+    assert done.status == 0, done.all
 
     def pixels(files: Iterable[Path]) -> dict[str, bytes]:
         return {dataset.SOPInstanceUID: dataset.PixelData for dataset in map(pydicom.dcmread, files)}

@@ -128,7 +128,7 @@ def test_weak_ciphers_are_refused(site: TestSite, lax: int, cipher: str) -> None
     ],
 )
 def test_what_is_no_tls_is_hung_up_on(site: TestSite, words: bytes) -> None:
-    answer, _ = talk(site.dicom_port, words)
+    answer = talk(site.dicom_port, words).answer
     # Nothing, or a TLS alert: 15H and 7 bytes.
     assert answer == b"" or (answer[0] == 0x15 and len(answer) == 7)
     assert site.echo().status == 0
@@ -245,8 +245,8 @@ def test_the_log_says_who_sent_how_much_for_how_long(site: TestSite) -> None:
 
 
 def test_the_log_says_who_was_refused_and_why(site: TestSite, tmp_path: Path) -> None:
-    _, port = talk(site.dicom_port, b"A-ASSOCIATE?")
-    plain = log_entry(site, ["dicom", "refused"], client=f"127.0.0.1:{port}")
+    talked = talk(site.dicom_port, b"A-ASSOCIATE?")
+    plain = log_entry(site, ["dicom", "refused"], talked.began, client=f"127.0.0.1:{talked.port}")
     assert "WRONG_VERSION_NUMBER" in plain["tls_failure"]
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3)
     pair = keep(site_authority(site).issue_client("old-device", days=1, now=start), tmp_path, "old-device")

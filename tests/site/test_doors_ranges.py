@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from doors import HAS_IPV6, http_answer, log_entry, relay, talk
-from harness import Done, TestSite, free_port, run, running
+from harness import Done, TestSite, free_port, own_site, run
 
 STRANGER, FRIEND = "127.0.0.1", "127.0.0.2"
 REDIRECT_PORT = free_port()
@@ -23,12 +20,8 @@ dicom: {{allowed_cidrs: [{FRIEND}/32]}}
 @pytest.fixture(scope="module")
 def picky() -> Iterator[TestSite]:
     """A site that only one address may reach."""
-    folder = Path(tempfile.mkdtemp(prefix="ow-"))
-    try:
-        with running(folder / "picky", more=_DESCRIPTION) as up:
-            yield up
-    finally:
-        shutil.rmtree(folder)
+    with own_site("picky", more=_DESCRIPTION) as up:
+        yield up
 
 
 def curl_from(site: TestSite, address: str, path: str, scheme: str = "https", port: int | None = None) -> Done:
@@ -93,6 +86,6 @@ def test_ipv6_is_refused_where_no_ipv6_range_is_listed(picky: TestSite) -> None:
 
 def test_the_log_of_refusals_names_the_stranger(picky: TestSite) -> None:
     for port in (picky.web_port, picky.dicom_port, REDIRECT_PORT):
-        answer, own_port = talk(port, b"GET / HTTP/1.1\r\n\r\n")
-        assert answer == b""
-        log_entry(picky, ["refused"], client=f"{STRANGER}:{own_port}", flags="NR")
+        talked = talk(port, b"GET / HTTP/1.1\r\n\r\n")
+        assert talked.answer == b""
+        log_entry(picky, ["refused"], talked.began, client=f"{STRANGER}:{talked.port}", flags="NR")

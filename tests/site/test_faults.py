@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 from anatomy import alive, family, pids
-from harness import TestSite, eventually, running
+from harness import TestSite, eventually, own_site
 from traffic import Image, Transfer, assert_kept, make_images, replica_names, sending
 
 _IMAGES = 200
@@ -24,13 +22,8 @@ _BEFORE_THE_FAULT = 40
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[TestSite]:
     """A site that the tests of this file damage and find whole again."""
-    path = Path(tempfile.mkdtemp(prefix="ow-"))
-    os.chmod(path, 0o755)
-    try:
-        with running(path / "faults") as site:
-            yield site
-    finally:
-        shutil.rmtree(path)
+    with own_site("faults") as site:
+        yield site
 
 
 @pytest.fixture
@@ -39,12 +32,7 @@ def images(tmp_path: Path) -> list[Image]:
 
 
 def test_a_killed_replica_loses_nothing(faulty: TestSite, images: list[Image]) -> None:
-    processes = pids(faulty)
-    with sending(faulty, images) as transfer:
-        transfer.reach(_BEFORE_THE_FAULT)
-        fault = _hit(processes[_serving(faulty)])
-        transfer.finish()
-    _assert_hit_in_the_middle(transfer, fault)
+    transfer = _send_and_kill(faulty, images)
     assert transfer.troubles, "nobody felt that the replica died"
     faulty.healthy()
     assert_kept(faulty, images)
@@ -52,11 +40,7 @@ def test_a_killed_replica_loses_nothing(faulty: TestSite, images: list[Image]) -
 
 def test_a_killed_proxy_loses_nothing(faulty: TestSite, images: list[Image]) -> None:
     processes = pids(faulty)
-    with sending(faulty, images) as transfer:
-        transfer.reach(_BEFORE_THE_FAULT)
-        fault = _hit(processes["envoy"])
-        transfer.finish()
-    _assert_hit_in_the_middle(transfer, fault)
+    transfer = _send_and_kill(faulty, images, "envoy")
     assert transfer.troubles, "nobody felt that Envoy died"
     faulty.healthy()
     assert pids(faulty)["orthanc-1"] == processes["orthanc-1"]
@@ -64,12 +48,7 @@ def test_a_killed_proxy_loses_nothing(faulty: TestSite, images: list[Image]) -> 
 
 
 def test_a_killed_database_loses_nothing(faulty: TestSite, images: list[Image]) -> None:
-    processes = pids(faulty)
-    with sending(faulty, images) as transfer:
-        transfer.reach(_BEFORE_THE_FAULT)
-        fault = _hit(processes["postgresql"])
-        transfer.finish(120)
-    _assert_hit_in_the_middle(transfer, fault)
+    transfer = _send_and_kill(faulty, images, "postgresql", 120)
     assert transfer.troubles, "nobody felt that PostgreSQL died"
     faulty.healthy()
     assert_kept(faulty, images)
@@ -97,12 +76,7 @@ def test_a_hung_replica_loses_nothing(faulty: TestSite, images: list[Image]) -> 
 def test_a_killed_supervisor_interrupts_nobody_and_the_next_up_restores_it(
     faulty: TestSite, images: list[Image]
 ) -> None:
-    processes = pids(faulty)
-    with sending(faulty, images) as transfer:
-        transfer.reach(_BEFORE_THE_FAULT)
-        fault = _hit(processes["supervisor"])
-        transfer.finish()
-    _assert_hit_in_the_middle(transfer, fault)
+    transfer = _send_and_kill(faulty, images, "supervisor")
     assert transfer.statuses == [0, 0, 0, 0], transfer.troubles
     faulty.up()
     faulty.healthy()
@@ -138,6 +112,17 @@ def test_a_power_cut_loses_nothing(faulty: TestSite, images: list[Image]) -> Non
         again.finish()
     assert again.complete
     assert_kept(faulty, images)
+
+
+def _send_and_kill(site: TestSite, images: list[Image], victim: str | None = None, limit: float = 60) -> Transfer:
+    """Kill `victim`, or the replica that serves most, in the middle of a transfer; everything arrives all the same."""
+    processes = pids(site)
+    with sending(site, images) as transfer:
+        transfer.reach(_BEFORE_THE_FAULT)
+        fault = _hit(processes[victim or _serving(site)])
+        transfer.finish(limit)
+    _assert_hit_in_the_middle(transfer, fault)
+    return transfer
 
 
 def _assert_hit_in_the_middle(transfer: Transfer, fault: float) -> None:

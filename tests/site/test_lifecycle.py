@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from anatomy import alive, changed, made_files, pids
-from harness import CLIENT_ENVIRONMENT, TestSite, eventually, running
+from harness import CLIENT_ENVIRONMENT, TestSite, eventually, own_site
 from polling import polling
 from traffic import SLOW, assert_kept, make_images, sending
 
@@ -23,13 +21,8 @@ from orthweb.site.paths import SitePaths
 @pytest.fixture(scope="module")
 def living() -> Iterator[TestSite]:
     """A site that the tests of this file change, and leave up."""
-    path = Path(tempfile.mkdtemp(prefix="ow-"))
-    os.chmod(path, 0o755)
-    try:
-        with running(path / "living", more="orthanc: {replicas: 2}") as site:
-            yield site
-    finally:
-        shutil.rmtree(path)
+    with own_site("living", more="orthanc: {replicas: 2}") as site:
+        yield site
 
 
 # Up again and changed -------------------------------------------------------------------------------------------

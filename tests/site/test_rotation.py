@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from anatomy import made_files, pids
 from cryptography.hazmat.primitives import serialization
-from harness import Done, TestSite, run, running
+from harness import Done, TestSite, own_site, run
 from own_certificate import DAY, NOW, OwnCertificate, fingerprints, key_pem
 from traffic import SLOW, make_images, sending
 
@@ -21,13 +19,8 @@ from traffic import SLOW, make_images, sending
 @pytest.fixture(scope="module")
 def secured() -> Iterator[TestSite]:
     """A site whose certificate the tests of this file change."""
-    path = Path(tempfile.mkdtemp(prefix="ow-"))
-    os.chmod(path, 0o755)
-    try:
-        with running(path / "secured", more="orthanc: {replicas: 1}") as site:
-            yield site
-    finally:
-        shutil.rmtree(path)
+    with own_site("secured", more="orthanc: {replicas: 1}") as site:
+        yield site
 
 
 # Rotation -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import io
 import json
-import random
 import re
 import signal
 import ssl
@@ -23,8 +22,7 @@ from typing import Any
 
 import pydicom
 from harness import CLIENT_ENVIRONMENT, TestSite, eventually
-from pydicom.data import get_testdata_file
-from pydicom.uid import generate_uid
+from slices import make_slices
 
 # Without it DCMTK waits 40 ms after each message: an association that lasts seconds and costs no CPU.
 SLOW = {name: value for name, value in CLIENT_ENVIRONMENT.items() if name != "TCP_NODELAY"}
@@ -42,24 +40,16 @@ class Image:
 
 def make_images(folder: Path, count: int, side: int = 128) -> list[Image]:
     """Make slices of one series, `side` by `side` pixels of 16 bits, each with pixels of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    slice_ = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
-    slice_.Rows = slice_.Columns = side
-    slice_.PatientID = "TRAFFIC"
-    slice_.StudyInstanceUID, slice_.SeriesInstanceUID = generate_uid(), generate_uid()
-    images = []
-    for number in range(count):
-        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        slice_.InstanceNumber = number + 1
-        slice_.PixelData = random.randbytes(side * side * 2)
-        path = folder / f"{number:04}.dcm"
-        slice_.save_as(path)
-        # Orthanc Book, "Orthanc identifiers": SHA-1 of the four identifiers.
-        uids = slice_.StudyInstanceUID, slice_.SeriesInstanceUID, slice_.SOPInstanceUID
-        digest = hashlib.sha1("|".join((slice_.PatientID, *uids)).encode(), usedforsecurity=False).hexdigest()
-        orthanc_id = "-".join(digest[start : start + 8] for start in range(0, 40, 8))
-        images.append(Image(path, orthanc_id, hashlib.sha256(slice_.PixelData).hexdigest()))
-    return images
+    return [_image(path) for path in make_slices(folder, count, side, "TRAFFIC", seed=None)]
+
+
+def _image(path: Path) -> Image:
+    slice_ = pydicom.dcmread(path)
+    # Orthanc Book, "Orthanc identifiers": SHA-1 of the four identifiers.
+    uids = slice_.StudyInstanceUID, slice_.SeriesInstanceUID, slice_.SOPInstanceUID
+    digest = hashlib.sha1("|".join((slice_.PatientID, *uids)).encode(), usedforsecurity=False).hexdigest()
+    orthanc_id = "-".join(digest[start : start + 8] for start in range(0, 40, 8))
+    return Image(path, orthanc_id, hashlib.sha256(slice_.PixelData).hexdigest())
 
 
 class Transfer:

@@ -56,6 +56,30 @@ def verify_chain(
     return tuple(chain)
 
 
+def check_dates(
+    where: str, certificate: x509.Certificate, now: datetime.datetime, when_expired: str, when_early: str
+) -> None:
+    """Refuse a certificate that isn't in date.
+
+    Parameters
+    ----------
+    where:
+        What the error begins with: the file, or the certificate in it.
+    when_expired, when_early:
+        The remedy for one that is valid no more, and for one that isn't valid yet.
+
+    Raises
+    ------
+    InputError
+        `now` isn't within the certificate's validity.
+    """
+    end, start = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+    if now > end:
+        raise InputError(f"{where} expired on {end:%Y-%m-%d}", when_expired)
+    if now < start:
+        raise InputError(f"{where} is not valid before {start:%Y-%m-%d %H:%M} UTC", when_early)
+
+
 def _climb(leaf: x509.Certificate, pool: Sequence[x509.Certificate], now: datetime.datetime) -> list[x509.Certificate]:
     chain: list[x509.Certificate] = []
     current = leaf
@@ -104,13 +128,7 @@ def _refuse_strangers(
 
 def _check_issuer(issuer: x509.Certificate, below: int, source: Path, now: datetime.datetime) -> None:
     where = f"{source}: the chain doesn't verify: {_who(issuer)}"
-    if now > issuer.not_valid_after_utc:
-        raise InputError(f"{where} expired on {issuer.not_valid_after_utc:%Y-%m-%d}", "get a chain that is in date")
-    if now < issuer.not_valid_before_utc:
-        raise InputError(
-            f"{where} is not valid before {issuer.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
-            "check the machine's clock",
-        )
+    check_dates(where, issuer, now, "get a chain that is in date", "check the machine's clock")
     if not is_authority(issuer):
         raise InputError(f"{where} isn't an authority and signed another", _REMEDY)
     most_below = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from orthweb.errors import InputError
 from orthweb.pki.apple import apple_complaints
-from orthweb.pki.chain import verify_chain
+from orthweb.pki.chain import check_dates, verify_chain
 from orthweb.pki.describe import key_kind
 from orthweb.pki.files import load_chain, load_key
 from orthweb.pki.issued import PrivateKey, fullchain_pem, private_key_pem
@@ -89,21 +89,11 @@ def check_server_certificate(
             f"{key_path}: isn't the key of {certificate_path}",
             "give the key that the certificate was asked for with",
         )
-    _check_dates(leaf, certificate_path, now)
+    check_dates(f"{certificate_path}:", leaf, now, "renew it with who issued it", "check this machine's clock, or wait")
     served = _check_names(leaf, certificate_path, names)
     _check_kind(leaf, certificate_path)
     chain = verify_chain(leaf, [*given, *offered], chain_path or certificate_path, served[0], now)
     return ServerCertificate(leaf, key, chain, _notes(leaf, chain, names))
-
-
-def _check_dates(leaf: x509.Certificate, path: Path, now: datetime.datetime) -> None:
-    if now > leaf.not_valid_after_utc:
-        raise InputError(f"{path}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "renew it with who issued it")
-    if now < leaf.not_valid_before_utc:
-        raise InputError(
-            f"{path}: is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
-            "check this machine's clock, or wait",
-        )
 
 
 def _check_names(leaf: x509.Certificate, path: Path, names: Sequence[str]) -> list[str]:

@@ -15,6 +15,8 @@ from orthweb.site.files import write_file
 
 # The largest PEM file a person could mean: a bundle of every public root is a quarter of this.
 _MOST_BYTES = 1 << 20
+# What a key's line begins with says its kind: RSA, EC, ENCRYPTED, or nothing.
+_MARKS = {"certificate": b"-----BEGIN CERTIFICATE-----", "private key": b"PRIVATE KEY-----"}
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -51,11 +53,7 @@ def load_chain(path: Path) -> list[x509.Certificate]:
     InputError
         The file is missing, unreadable, a folder, empty, not PEM, holds no certificate or a damaged one.
     """
-    data = _read(path)
-    if b"-----BEGIN CERTIFICATE-----" not in data:
-        if b"PRIVATE KEY-----" in data:
-            raise InputError(f"{path}: holds a private key and no certificate", "give the certificate's file here")
-        raise _not_pem(path, data, "certificate")
+    data = _read(path, "certificate")
     try:
         certificates = x509.load_pem_x509_certificates(data)
         for certificate in certificates:
@@ -78,11 +76,7 @@ def load_key(path: Path) -> PrivateKey:
         The file is missing, unreadable, a folder, empty, not PEM, damaged, protected by a password, holds no
         key, or holds one that is neither RSA nor EC.
     """
-    data = _read(path)
-    if b"PRIVATE KEY-----" not in data:
-        if b"-----BEGIN CERTIFICATE-----" in data:
-            raise InputError(f"{path}: holds a certificate and no private key", "give the key's file here")
-        raise _not_pem(path, data, "private key")
+    data = _read(path, "private key")
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError as error:
@@ -101,7 +95,8 @@ def load_key(path: Path) -> PrivateKey:
     return key
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, what: str) -> bytes:
+    """Return the content of a file that holds a `what`, which is one of `_MARKS`."""
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -115,10 +110,16 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path}: is empty", "give a PEM file")
     if len(data) > _MOST_BYTES:
         raise InputError(f"{path}: is larger than 1 MiB, and no PEM file is", "check the path")
+    if _MARKS[what] not in data:
+        raise _lacking(path, data, what)
     return data
 
 
-def _not_pem(path: Path, data: bytes, what: str) -> InputError:
+def _lacking(path: Path, data: bytes, what: str) -> InputError:
+    other = "private key" if what == "certificate" else "certificate"
+    if _MARKS[other] in data:
+        called = what.removeprefix("private ")
+        return InputError(f"{path}: holds a {other} and no {what}", f"give the {called}'s file here")
     remedy = f"give a file with a {what} in PEM (it starts with -----BEGIN)"
     # DER and PKCS#12 both open with an ASN.1 SEQUENCE.
     if data[:1] == b"\x30":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import random
@@ -111,10 +112,8 @@ class Bucket:
         """
 
         def attempt() -> None:
-            try:
+            with contextlib.suppress(MissingObject):
                 self._wire.send("DELETE", key)
-            except MissingObject:
-                return
 
         self._persist(f"DELETE {key}", attempt)
 
