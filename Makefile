@@ -1,11 +1,12 @@
 # Every target makes the environment that it needs first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint bench docs format lock clean environment environment-dev
+.PHONY: help up down test fuzz lint bench docs format lock clean environment environment-dev
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 CODE := $(wildcard src tests bench scripts)
 TESTS ?=
+SECONDS ?= 60
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -20,14 +21,19 @@ test: environment-dev ## Run all tests, with real processes (TESTS=path limits t
 	@$(BIN)/orthweb setup --tests
 	@$(BIN)/python -m pytest $(TESTS)
 
+fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 for each of its parts)
+	@for target in acceptor requestor association file; do \
+		PYTHONPATH=tests/unit $(BIN)/python tests/fuzz/dicom.py $$target $(SECONDS) || exit; \
+	done
+
 lint: environment-dev ## Check style and types
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(CODE)
 
-bench: environment-dev ## Measure start-up, ingest and what idle clients cost
+bench: environment-dev ## Measure start-up, ingest, idle clients and DICOM transfer
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle; do $(BIN)/python bench/$$figure.py || exit; done
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site; do $(BIN)/python bench/$$figure.py || exit; done
 
 docs: environment-dev ## Build the guide into build/docs/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
@@ -42,7 +48,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.to
 BUILD = sed -n '/^\[build-system\]/,/^$$/s/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
 
 lock: environment-dev ## Resolve pyproject.toml anew into the lock files (UPGRADE=1 takes newer releases)
-	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra s3 --extra demo --output-file requirements.lock
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra s3 --output-file requirements.lock
 	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: down ## End the demo site and remove what was built (the demo's data stay)
