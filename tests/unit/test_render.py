@@ -69,6 +69,7 @@ def test_every_replica_knows_every_modality() -> None:
     files = rendered(f"orthanc: {{modalities: {described}}}")
     for number in (1, 2, 3):
         assert orthanc(files, number)["DicomModalities"] == {
+            "orthweb": {"AET": "ORTHWEB", "Host": "127.0.0.1", "Port": 104, "UseDicomTls": False},
             "ct": {"AET": "CT1", "Host": "10.0.0.7", "Port": 104, "UseDicomTls": False},
             "ws": {"AET": "WS", "Host": "ws.example.org", "Port": 11113, "UseDicomTls": True},
         }

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from orthweb.errors import InputError
 from orthweb.render.place import Bucket, Place, Rendered, Replica, Secrets
-from orthweb.site.model import HEALTH_USER, ClientCertificates, Modality, Site
+from orthweb.site.model import HEALTH_USER, OWN_AE_TITLE, ClientCertificates, Modality, Site
 
 # Since plugin 6 transactions may run as ReadCommitted, so that several writers no longer wait for each other.
 _SPREADING_PLUGIN = (6,)
@@ -166,8 +166,19 @@ def _dicom(site: Site, place: Place, replica: Replica) -> dict[str, Any]:
         "MaximumPduLength": 131072,
         "UnknownSopClassAccepted": True,
         "DicomModalitiesInDatabase": False,
-        "DicomModalities": {name: _modality(modality) for name, modality in site.orthanc.modalities.items()},
+        "DicomModalities": _modalities(site),
     }
+
+
+def _modalities(site: Site) -> dict[str, Any]:
+    """Those of the site, and Orthweb's own commands: the gate lets nobody else call by their title."""
+    listed = site.orthanc.modalities
+    rendered = {name: _modality(modality) for name, modality in listed.items()}
+    if any(modality.ae_title == OWN_AE_TITLE for modality in listed.values()):
+        return rendered
+    # They query and are never called: nothing listens there.
+    own = {"AET": OWN_AE_TITLE, "Host": "127.0.0.1", "Port": 104, "UseDicomTls": False}
+    return {OWN_AE_TITLE.lower(): own, **rendered}
 
 
 def _modality(modality: Modality) -> dict[str, Any]:

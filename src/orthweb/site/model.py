@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 LOOPBACK_CIDRS = ("127.0.0.0/8", "::1/128")
 HEALTH_USER = "orthweb-health"
+OWN_AE_TITLE = "ORTHWEB"
+"""What Orthweb's own commands call as; the gate before the DICOM port ties it to their certificate."""
 
 # What is left of a file name, a DNS label and an AWS name when all three must hold.
 _NAME = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"

@@ -19,6 +19,9 @@
 ;; names of syntaxes are the server's to judge: it answers those, and its answer reaches the client.
 ;; What is checked is what DCMTK 3.6.7 was seen to leave without an answer.
 ;;
+;; One title is looked at: Orthanc answers queries to ORTHWEB, so only the device with the certificate CN=orthweb may
+;; call by it. Orthanc compares titles without regard to case and to spaces around them, so this does too.
+;;
 ;; Limits: a request of 68 to 262144 bytes (128 presentation contexts of 50 transfer syntaxes are
 ;; 170 KB, user information has 64 KiB at most); 4096 clients asking or asked an Envoy worker: one
 ;; more closes the one that came 4096 earlier.
@@ -34,6 +37,9 @@
   (import "env" "proxy_set_property"
     (func $set_property (param $path i32) (param $path_size i32)
       (param $value i32) (param $value_size i32) (result i32)))
+  (import "env" "proxy_get_property"
+    (func $get_property (param $path i32) (param $path_size i32)
+      (param $pointer_at i32) (param $size_at i32) (result i32)))
   (import "env" "proxy_close_stream" (func $close_stream (param i32) (result i32)))
   (import "env" "proxy_set_tick_period_milliseconds" (func $set_tick_period (param i32) (result i32)))
   (import "wasi_snapshot_preview1" "clock_time_get"
@@ -56,6 +62,10 @@
   (global $OVERDUE i32 (i32.const 256))    (data (i32.const 256) "too slow with its A-ASSOCIATE-RQ")
                                            (data (i32.const 288) "A-ASSOCIATE-RQ never answered")
                                            (data (i32.const 320) "association refused by server")
+  (global $NOT_OWN i32 (i32.const 352))    (data (i32.const 352) "calling AE title is another's")
+  (global $OWN i32 (i32.const 384))        (data (i32.const 384) "orthweb")
+  (global $SUBJECT i32 (i32.const 400))    (data (i32.const 400) "connection\00subject_peer_certificate")
+  (global $OWN_SUBJECT i32 (i32.const 448)) (data (i32.const 448) "CN=orthweb")
 
   (global $ASKING i32 (i32.const 0))
   (global $ASKED i32 (i32.const 1))
@@ -180,6 +190,37 @@
         (br $more)))
     (i32.const -1))
 
+  ;; Is the AE title of 16 bytes here Orthweb's own?
+  (func $is_own (param $at i32) (result i32)
+    (local $end i32) (local $byte i32) (local $found i32)
+    (local.set $end (i32.add (local.get $at) (i32.const 16)))
+    (loop $next
+      (local.set $byte (i32.load8_u (local.get $at)))
+      (if (i32.gt_u (local.get $byte) (i32.const 0x20)) (then
+        ;; The byte after the title's last is zero: no letter equals it.
+        (if (i32.ne (i32.or (local.get $byte) (i32.const 0x20))
+              (i32.load8_u (i32.add (global.get $OWN) (local.get $found))))
+          (then (return (i32.const 0))))
+        (local.set $found (i32.add (local.get $found) (i32.const 1)))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+    (i32.eq (local.get $found) (i32.const 7)))
+
+  ;; Did the client show Orthweb's own certificate? Overwrites $COPY.
+  (func $shows_own (result i32)
+    (local $at i32)
+    (if (call $get_property (global.get $SUBJECT) (i32.const 35) (global.get $POINTER) (global.get $SIZE))
+      (then (return (i32.const 0))))
+    (if (i32.ne (i32.load (global.get $SIZE)) (i32.const 10)) (then (return (i32.const 0))))
+    (loop $next
+      (if (i32.ne
+            (i32.load8_u (i32.add (global.get $COPY) (local.get $at)))
+            (i32.load8_u (i32.add (global.get $OWN_SUBJECT) (local.get $at))))
+        (then (return (i32.const 0))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $at) (i32.const 10))))
+    (i32.const 1))
+
   ;; The plugin's configuration is the deadline, decimal milliseconds, 100 to 600000.
   (func (export "proxy_on_configure") (param $root i32) (param $size i32) (result i32)
     (local $at i32) (local $digit i32) (local $value i32)
@@ -229,6 +270,9 @@
                   (i32.add (global.get $COPY) (local.get $length)) (i32.const 0x20))
                 (i32.const 1))
             (then (return (call $close (global.get $MALFORMED)))))
+          (if (call $is_own (i32.add (global.get $COPY) (i32.const 26)))
+            (then (if (i32.eqz (call $shows_own))
+              (then (return (call $close (global.get $NOT_OWN)))))))
           (call $enter (local.get $slot) (local.get $id) (global.get $ASKED))
           (return (global.get $CONTINUE))))))))
     (if (local.get $end) (then (return (call $close (global.get $ENDED)))))
