@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import TESTS_PACKAGES, TestSite, own_site
+from scripted_archive import make_images
 
 _TOOLS = ("Orthanc", "storescu", "echoscu", "findscu", "movescu", "getscu", "curl", "openssl", "tcc")
 
@@ -32,3 +33,9 @@ def site() -> Iterator[TestSite]:
     """A site that tests may use and must leave as they found it: up, with its configuration."""
     with own_site("shared") as up:
         yield up
+
+
+@pytest.fixture
+def images(folder: Path) -> list[Path]:
+    """Forty small CT slices in FOLDER/images."""
+    return make_images(folder / "images", 40)

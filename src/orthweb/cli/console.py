@@ -66,6 +66,14 @@ def warn(line: str) -> None:
     console.print(f"[yellow]warning:[/] {_escape(line)}" if console.is_terminal else f"warning: {_escape(line)}")
 
 
+def amount(count: int) -> str:
+    """So many bytes as a person reads them."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"
+
+
 def site_at(folder: Path) -> tuple[Site, SitePaths]:
     """Load the site that `folder` describes; raises InputError."""
     from orthweb.site.load import load_site

@@ -13,6 +13,7 @@ import typer
 
 from orthweb.cli.configuration import init
 from orthweb.cli.console import changing, site_at, stdout
+from orthweb.cli.send import send
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +28,9 @@ def demo(
 ) -> None:
     """Make a site, bring it up, send a real image over DICOM TLS, see it over HTTPS, and say how to look.
 
-    The image is a CT slice that ships with pydicom, sent with DCMTK's storescu.
+    The image is a CT slice that ships with pydicom, sent with 'orthweb send'.
     """
-    from orthweb.local.demo import show
+    from orthweb.local.demo import fetch_back, sample
     from orthweb.local.status import addresses
     from orthweb.site.load import SITE_FILE
 
@@ -37,22 +38,24 @@ def demo(
         init(folder, name="demo", owner="", environment="dev")
     with changing(folder, "demo") as engine:
         engine.up()
-        engine.voice.step("sending an image")
-        shown = show(engine.site, engine.paths, engine.voice.say)
+    image = sample()
+    send([str(image)], folder)
     site, paths = site_at(folder)
+    study_url = fetch_back(site, paths, image)
     user, orthweb = site.orthanc.users[0], f"{_own_command()} -C {shlex.quote(str(folder))}"
     console = stdout()
+    console.print("fetched it back over HTTPS: the pixels are the same")
     console.print(f"\nThe site '{site.name}' is up and works.")
     for line in addresses(site, paths):
         console.print(f"  {line}", markup=False)
-    console.print(f"\nLook at the image:  {shown.study_url}", markup=False)
+    console.print(f"\nLook at the image:  {study_url}", markup=False)
     console.print(f"  user {user}, password: {orthweb} password {user}", markup=False)
     console.print(
         f"  a browser that does not know the site's authority warns: give it {paths.pki / 'ca.crt'}",
         markup=False,
     )
     console.print("\nSend images yourself:", markup=False)
-    console.print(f"  TCP_NODELAY=1 {shown.command}", markup=False)
+    console.print(f"  {orthweb} send FILE OR FOLDER...", markup=False)
     console.print(f"\nSee how it is: {orthweb} status     End it: {orthweb} down", markup=False)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from orthweb import __version__
-from orthweb.cli import certs, configuration, demo, lifecycle, observe, setup
+from orthweb.cli import certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup
 from orthweb.cli.console import report
 from orthweb.errors import OrthwebError
 
@@ -28,6 +28,9 @@ configuration.register(app)
 lifecycle.register(app)
 observe.register(app)
 app.add_typer(certs.app, name="certs")
+send.register(app)
+query.register(app)
+retrieve.register(app)
 demo.register(app)
 setup.register(app)
 

@@ -16,7 +16,6 @@ from orthweb.local.execute import Command, Run, Say, execute
 from orthweb.local.quiet import left_behind, tidy
 
 __all__ = [
-    "DEMO",
     "Parts",
     "ensure",
     "ensure_packages",
@@ -28,7 +27,6 @@ __all__ = [
     "site_packages",
 ]
 
-DEMO = ("dcmtk",)
 _PLUGINS = "usr/share/orthanc/plugins"
 
 
