@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pydicom.data
 import pytest
+from dicom_samples import MALFORMED, assert_same, storescu_profile
 from doors import device_context
 from harness import TestSite
 from pydicom.dataset import FileDataset
@@ -21,14 +21,6 @@ from pynetdicom import AE
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PACKAGED = Path(pydicom.data.__file__).parent
 IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_TRAILING_PADDING = 0xFFFCFFFC
-# What pydicom reads although it breaks the standard; the site refuses it instead of keeping half of it.
-MALFORMED = {
-    "test_files/SC_rgb_jpeg.dcm": "a JPEG transfer syntax with implicit VR (PS3.5 A.4: explicit)",
-    "test_files/MR_truncated.dcm": "ends before its pixel data do",
-    "test_files/rtplan_truncated.dcm": "ends within a sequence",
-}
 # Standard attributes with the VR UN, identifiers among them: DCMTK's storescu finds no SOP class to propose.
 NOT_FOR_STORESCU = ("test_files/rtdose_rle.dcm", "test_files/rtdose_rle_1frame.dcm")
 
@@ -69,21 +61,6 @@ def rounds(instances: Mapping[str, FileDataset]) -> Iterator[dict[str, str]]:
         left = {name: dataset for name, dataset in left.items() if name not in one.values()}
 
 
-def profile(instances: Mapping[str, FileDataset]) -> str:
-    """A profile `all` for storescu, which proposes each file's own transfer syntax."""
-    pairs = sorted({(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID) for ds in instances.values()})
-    assert len(pairs) <= 128, "more than an association takes (PS3.8 9.3.2.2)"
-    syntaxes = sorted({syntax for _, syntax in pairs})
-    lines = ["[[TransferSyntaxes]]"]
-    for number, syntax in enumerate(syntaxes):
-        lines += [f"[Syntax{number}]", f"TransferSyntax1 = {syntax}"]
-    lines += ["[[PresentationContexts]]", "[Contexts]"]
-    for number, (sop_class, syntax) in enumerate(pairs, 1):
-        lines.append(f"PresentationContext{number} = {sop_class}\\Syntax{syntaxes.index(syntax)}")
-    lines += ["[[Profiles]]", "[All]", "PresentationContexts = Contexts"]
-    return "\n".join(lines) + "\n"
-
-
 def held(site: TestSite, uids: Iterable[str]) -> list[str]:
     """Orthanc's identifiers of the instances with these SOP instance UIDs."""
     query = {"Level": "Instance", "Query": {"SOPInstanceUID": "\\".join(uids)}}
@@ -106,25 +83,13 @@ def fetch(site: TestSite, uids: Iterable[str], folder: Path) -> dict[str, FileDa
     return {str(dataset.SOPInstanceUID): dataset for dataset in map(pydicom.dcmread, folder.iterdir())}
 
 
-def assert_same(name: str, sent: FileDataset, received: FileDataset) -> None:
-    """Compare the transfer syntax, the pixel bytes and, while at it, the value of every other element."""
-    assert received.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID, name
-    for keyword in PIXELS:
-        assert received.get(keyword) == sent.get(keyword), f"{name}: {keyword}"
-
-    def values(dataset: FileDataset) -> dict[int, Any]:
-        # Group lengths and trailing padding say how a dataset was written, not what is in it.
-        return {item.tag: item.value for item in dataset if item.tag.element != 0 and item.tag != _TRAILING_PADDING}
-
-    assert values(received) == values(sent), name
-
-
 def test_every_instance_that_ships_with_pydicom_comes_back_as_it_was_sent(site: TestSite, tmp_path: Path) -> None:
     instances, others = survey()
     sendable = {name: dataset for name, dataset in instances.items() if name not in NOT_FOR_STORESCU}
     assert len(sendable) > 150, others
     assert len({dataset.file_meta.TransferSyntaxUID for dataset in sendable.values()}) > 10
-    (tmp_path / "storescu.cfg").write_text(profile(sendable))
+    keys = ((ds.SOPClassUID, ds.file_meta.TransferSyntaxUID) for ds in sendable.values())
+    (tmp_path / "storescu.cfg").write_text(storescu_profile(keys))
     options = ["-v", "--no-halt", "-xf", str(tmp_path / "storescu.cfg"), "All"]
     arrived = set()
     for number, one in enumerate(rounds(sendable)):
