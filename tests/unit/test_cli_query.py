@@ -18,22 +18,13 @@ from orthweb.dicom.keys import Criteria, fits_series, fits_study, series_level, 
 from orthweb.errors import InputError, OrthwebError
 
 TODAY = datetime.date(2026, 3, 2)
-NO_OPTIONS: dict[str, Any] = {
-    "patient_id": "",
-    "patient_name": "",
-    "accession": "",
-    "date": "",
-    "description": "",
-    "modality": "",
-    "series_description": "",
-    "studies": None,
-    "series": None,
-}
+
+NOBODY = {"to": "127.0.0.1:1", "called": "NOBODY", "plain": True}
 
 
-def given(**options: object) -> Criteria:
+def given(**options: Any) -> Criteria:
     """What the options make, the others left out."""
-    return criteria(**{**NO_OPTIONS, **options})
+    return criteria(**options)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +78,7 @@ def test_no_date_is_any_date() -> None:
 def test_the_options_become_keys_of_the_study() -> None:
     wanted = given(
         patient_id="4711*", patient_name="Müller*", accession="A1", date="2026-01-01..", description="*HEAD*",
-        modality="ct", studies=["1.2.3", "1.2.4"],
+        modality="ct", study=["1.2.3", "1.2.4"],
     )  # fmt: skip
     keys = study_level(wanted)
     assert keys.QueryRetrieveLevel == "STUDY"
@@ -107,8 +98,8 @@ def test_the_options_become_keys_of_the_series() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"studies": ["1.2.x"]}, "--study: '1.2.x' is no UID"),
-        ({"studies": ["1.2", "../../etc"]}, "--study: '../../etc' is no UID"),
+        ({"study": ["1.2.x"]}, "--study: '1.2.x' is no UID"),
+        ({"study": ["1.2", "../../etc"]}, "--study: '../../etc' is no UID"),
         ({"series": ["1" * 65]}, "--series"),
         ({"series": [""]}, "--series: '' is no UID"),
         ({"modality": "C T\\MR"}, "--modality"),
@@ -150,16 +141,16 @@ def test_another_archive_needs_its_ae_title(tmp_path: Path) -> None:
 
 def test_find_says_which_level_an_option_belongs_to() -> None:
     with pytest.raises(InputError, match="--series: says nothing about a study: add --level series"):
-        find(series=["1.2.3"])
+        find(series=["1.2.3"], **NOBODY)
     with pytest.raises(InputError, match="--series-description: says nothing about a patient"):
-        find("patient", series_description="T2")
+        find(level="patient", series_description="T2", **NOBODY)
     with pytest.raises(InputError, match="--level patient: takes --patient-id and --patient-name only"):
-        find("patient", date="today")
+        find(level="patient", date="today", **NOBODY)
 
 
 def test_get_wants_to_know_what(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing says what to get: give --study"):
-        get(tmp_path)
+        get(folder=tmp_path, **NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +159,7 @@ def test_get_wants_to_know_what(tmp_path: Path) -> None:
 def test_get_refuses_a_folder_that_cannot_be_written_to_before_it_calls_anybody(make: Any, tmp_path: Path) -> None:
     make(tmp_path / "out")
     with pytest.raises(OrthwebError, match="cannot be written to") as refused:
-        get(tmp_path / "out", study=["1.2.3"], to="127.0.0.1:1", called="NOBODY", plain=True)
+        get(folder=tmp_path / "out", study=["1.2.3"], **NOBODY)
     assert refused.value.exit_status == 2
 
 

@@ -62,15 +62,15 @@ _DATES = "give YYYY-MM-DD, YYYYMMDD, A..B, A.., ..B, today, yesterday or week"
 
 
 def criteria(
-    patient_id: str,
-    patient_name: str,
-    accession: str,
-    date: str,
-    description: str,
-    modality: str,
-    series_description: str,
-    studies: Sequence[str] | None,
-    series: Sequence[str] | None,
+    patient_id: PatientIdOption = "",
+    patient_name: PatientNameOption = "",
+    accession: AccessionOption = "",
+    date: DateOption = "",
+    description: DescriptionOption = "",
+    modality: ModalityOption = "",
+    series_description: SeriesDescriptionOption = "",
+    study: StudyOption = None,
+    series: SeriesOption = None,
 ) -> Criteria:
     """Make out what is looked for; raises InputError."""
     from orthweb.dicom.keys import Criteria
@@ -83,7 +83,7 @@ def criteria(
         _text("--description", description),
         _modality(modality) if modality else "",
         _text("--series-description", series_description),
-        _uids("--study", studies),
+        _uids("--study", study),
         _uids("--series", series),
     )
 

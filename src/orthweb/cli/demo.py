@@ -39,7 +39,7 @@ def demo(
     with changing(folder, "demo") as engine:
         engine.up()
     image = sample()
-    send([str(image)], folder)
+    send(paths=[str(image)], site=folder)
     site, paths = site_at(folder)
     study_url = fetch_back(site, paths, image)
     user, orthweb = site.orthanc.users[0], f"{_own_command()} -C {shlex.quote(str(folder))}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from orthweb.cli.console import site_at
+from orthweb.cli.console import SiteOption, site_at
 from orthweb.errors import Failure, InputError
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ class Destination(NamedTuple):
 
 
 def destination(
-    site: Path,
-    to: str | None,
-    called: str | None,
-    calling: str,
-    plain: bool,
-    certificate: Path | None,
-    key: Path | None,
-    ca: Path | None,
-    server_name: str | None,
+    site: SiteOption = Path("."),
+    to: ToOption = None,
+    called: CalledOption = None,
+    calling: CallingOption = "ORTHWEB",
+    plain: PlainOption = False,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    ca: AuthorityOption = None,
+    server_name: ServerNameOption = None,
 ) -> Destination:
     """Make out whom to call.
 

@@ -6,36 +6,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, print_json, stderr, stdout, warn
-from orthweb.cli.criteria import (
-    AccessionOption,
-    DateOption,
-    DescriptionOption,
-    ModalityOption,
-    PatientIdOption,
-    PatientNameOption,
-    SeriesDescriptionOption,
-    SeriesOption,
-    StudyOption,
-    criteria,
-)
-from orthweb.cli.destination import (
-    AuthorityOption,
-    CalledOption,
-    CallingOption,
-    CertificateOption,
-    Destination,
-    KeyOption,
-    PlainOption,
-    ServerNameOption,
-    ToOption,
-    destination,
-)
+from orthweb.cli.console import JsonOption, print_json, stderr, stdout, warn
+from orthweb.cli.criteria import criteria
+from orthweb.cli.destination import Destination, destination
+from orthweb.cli.shared_options import takes
 from orthweb.errors import Failure, InputError
 
 if TYPE_CHECKING:
@@ -76,17 +54,10 @@ def calling(peer: Destination, asks: bool = True) -> Iterator[None]:
         raise Failure(f"{peer.name}: {message}", remedy) from None
 
 
+@takes(peer=destination)
 def echo(
+    peer: Destination,
     count: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="So many times on one association.")] = 1,
-    site: SiteOption = Path("."),
-    to: ToOption = None,
-    called: CalledOption = None,
-    calling_title: CallingOption = "ORTHWEB",
-    plain: PlainOption = False,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
-    ca: AuthorityOption = None,
-    server_name: ServerNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask an archive whether it is there (C-ECHO), and say how the association came about.
@@ -97,7 +68,6 @@ def echo(
     from orthweb.dicom.statuses import SUCCESS, words
     from orthweb.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 
-    peer = destination(site, to, called, calling_title, plain, certificate, key, ca, server_name)
     times: list[float] = []
     with calling(peer, asks=False):
         proposal = (VERIFICATION, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))
@@ -118,27 +88,12 @@ def echo(
     stdout().print(f"{peer.name} answers{_round_trips(times)}: {facts}", markup=False)
 
 
+@takes(wanted=criteria, peer=destination)
 def find(
+    wanted: Criteria,
+    peer: Destination,
     level: Annotated[Level, typer.Option(help="What to list.")] = "study",
-    patient_id: PatientIdOption = "",
-    patient_name: PatientNameOption = "",
-    accession: AccessionOption = "",
-    date: DateOption = "",
-    description: DescriptionOption = "",
-    modality: ModalityOption = "",
-    series_description: SeriesDescriptionOption = "",
-    study: StudyOption = None,
-    series: SeriesOption = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many matches.")] = None,
-    site: SiteOption = Path("."),
-    to: ToOption = None,
-    called: CalledOption = None,
-    calling_title: CallingOption = "ORTHWEB",
-    plain: PlainOption = False,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
-    ca: AuthorityOption = None,
-    server_name: ServerNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what an archive has (C-FIND): patients, studies, series or images.
@@ -147,11 +102,7 @@ def find(
     """
     from orthweb.cli.matches import as_data, show
 
-    wanted = criteria(
-        patient_id, patient_name, accession, date, description, modality, series_description, study, series
-    )
     _check_level(level, wanted)
-    peer = destination(site, to, called, calling_title, plain, certificate, key, ca, server_name)
     with calling(peer):
         matches, complete = _matches(peer, level, wanted, limit)
     if as_json:
@@ -180,7 +131,7 @@ def _check_level(level: Level, wanted: Criteria) -> None:
 
 def _matches(peer: Destination, level: Level, wanted: Criteria, limit: int | None) -> tuple[list[Dataset], bool]:
     from orthweb.cli.matches import in_order
-    from orthweb.dicom.hierarchy import Archive
+    from orthweb.transfer.hierarchy import Archive
 
     with Archive(peer.peer, patients=level == "patient") as archive:
         match level:

@@ -12,39 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, amount, print_json, stderr, stdout
-from orthweb.cli.criteria import (
-    AccessionOption,
-    DateOption,
-    DescriptionOption,
-    ModalityOption,
-    PatientIdOption,
-    PatientNameOption,
-    SeriesDescriptionOption,
-    SeriesOption,
-    StudyOption,
-    criteria,
-)
-from orthweb.cli.destination import (
-    AuthorityOption,
-    CalledOption,
-    CallingOption,
-    CertificateOption,
-    Destination,
-    KeyOption,
-    PlainOption,
-    ServerNameOption,
-    ToOption,
-    ae_title,
-    destination,
-)
+from orthweb.cli.console import JsonOption, amount, print_json, stderr, stdout
+from orthweb.cli.criteria import criteria
+from orthweb.cli.destination import Destination, ae_title, destination
 from orthweb.cli.query import calling
+from orthweb.cli.shared_options import takes
 from orthweb.errors import Failure, InputError
 
 if TYPE_CHECKING:
-    from orthweb.dicom.download import Download
     from orthweb.dicom.keys import Criteria
-    from orthweb.dicom.moving import Moves
+    from orthweb.transfer.download import Download
+    from orthweb.transfer.moving import Moves
 
 Show = Callable[[int, int, str], None]
 # So many failures are shown; --json has all.
@@ -57,33 +35,18 @@ def register(app: typer.Typer) -> None:
     app.command()(get)
 
 
+@takes(wanted=criteria, peer=destination)
 def get(
+    wanted: Criteria,
+    peer: Destination,
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where to put them, as STUDY/SERIES/INSTANCE.dcm.")
     ] = Path("."),
-    patient_id: PatientIdOption = "",
-    patient_name: PatientNameOption = "",
-    accession: AccessionOption = "",
-    date: DateOption = "",
-    description: DescriptionOption = "",
-    modality: ModalityOption = "",
-    series_description: SeriesDescriptionOption = "",
-    study: StudyOption = None,
-    series: SeriesOption = None,
     again: Annotated[bool, typer.Option("--again", help="Also get what is in the folder already.")] = False,
     move_to: Annotated[
         str | None,
         typer.Option(metavar="AET", help="Have the archive send them to a device that it knows instead (C-MOVE)."),
     ] = None,
-    site: SiteOption = Path("."),
-    to: ToOption = None,
-    called: CalledOption = None,
-    calling_title: CallingOption = "ORTHWEB",
-    plain: PlainOption = False,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
-    ca: AuthorityOption = None,
-    server_name: ServerNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Get images from an archive (C-GET): each as the archive keeps it, none that is in the folder already.
@@ -92,14 +55,10 @@ def get(
     """
     from orthweb.dicom.keys import Criteria
 
-    wanted = criteria(
-        patient_id, patient_name, accession, date, description, modality, series_description, study, series
-    )
     if wanted == Criteria():
         raise InputError(
             "nothing says what to get", "give --study, --patient-id or another of the options under --help"
         )
-    peer = destination(site, to, called, calling_title, plain, certificate, key, ca, server_name)
     if move_to is None:
         _download(peer, wanted, folder, again, as_json)
     else:
@@ -107,8 +66,8 @@ def get(
 
 
 def _download(peer: Destination, wanted: Criteria, folder: Path, again: bool, as_json: bool) -> None:
-    from orthweb.dicom.download import Download
-    from orthweb.dicom.plan import plan
+    from orthweb.transfer.download import Download
+    from orthweb.transfer.plan import plan
 
     _ensure_writable(folder)
     # What goes wrong with an instance is told in the end, in other words.
@@ -203,7 +162,7 @@ def _summary(download: Download, peer: Destination, seconds: float) -> dict[str,
 
 
 def _move(peer: Destination, wanted: Criteria, title: str, as_json: bool) -> None:
-    from orthweb.dicom.moving import Moves, move_all, to_move
+    from orthweb.transfer.moving import Moves, move_all, to_move
 
     moves, problem = Moves(), None
     with _progress() as show:

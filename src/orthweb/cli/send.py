@@ -6,24 +6,13 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, amount, print_json, stderr, stdout
-from orthweb.cli.destination import (
-    AuthorityOption,
-    CalledOption,
-    CallingOption,
-    CertificateOption,
-    Destination,
-    KeyOption,
-    PlainOption,
-    ServerNameOption,
-    ToOption,
-    destination,
-)
+from orthweb.cli.console import JsonOption, amount, print_json, stderr, stdout
+from orthweb.cli.destination import Destination, destination
+from orthweb.cli.shared_options import takes
 from orthweb.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,20 +31,13 @@ def register(app: typer.Typer) -> None:
     app.command()(send)
 
 
+@takes(peer=destination)
 def send(
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH...", help="Files, folders, DICOMDIRs; - for a list of them on standard input."),
     ],
-    site: SiteOption = Path("."),
-    to: ToOption = None,
-    called: CalledOption = None,
-    calling: CallingOption = "ORTHWEB",
-    plain: PlainOption = False,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
-    ca: AuthorityOption = None,
-    server_name: ServerNameOption = None,
+    peer: Destination,
     associations: Annotated[
         int | None,
         typer.Option(min=1, max=64, metavar="N", help="Associations at once; chosen by the round trip by default."),
@@ -79,52 +61,51 @@ def send(
     from orthweb.transfer.sending import Sending, Settings
     from orthweb.transfer.sources import find, read_list
 
-    called_peer = destination(site, to, called, calling, plain, certificate, key, ca, server_name)
     meant = [path for word in paths for path in (read_list(sys.stdin) if word == "-" else [word])]
     found = find(meant)
     if not found.instances:
         _show_skipped(found)
         raise InputError(f"{' '.join(paths)}: no DICOM file in it", "give DICOM files, or folders that hold some")
-    journal = Journal(called_peer.state, called_peer.name, meant, again)
+    journal = Journal(peer.state, peer.name, meant, again)
     before = [instance for instance in found.instances if journal.accepted(instance)]
     left = [instance for instance in found.instances if not journal.accepted(instance)]
     tally = Tally(len(found.instances), sum(instance.head.dataset_length for instance in left))
     for instance in before:
         tally.add(Result(instance, Outcome.BEFORE))
-    sending = Sending(called_peer.peer, left, tally, Settings(associations, retry_for), journal.record)
+    sending = Sending(peer.peer, left, tally, Settings(associations, retry_for), journal.record)
     started = time.monotonic()
     complete = False
     reason = "interrupted"
     try:
-        reason = _run(sending, tally, called_peer)
+        reason = _run(sending, tally, peer)
         complete = all(result.outcome.good for result in tally.results) and len(tally.results) == tally.total
     finally:
         journal.close(complete)
         tally.close(left, reason)
         seconds = time.monotonic() - started
         if as_json:
-            print_json(_summary(tally, found, called_peer, seconds))
+            print_json(_summary(tally, found, peer, seconds))
         else:
-            _show(tally, found, called_peer, seconds)
+            _show(tally, found, peer, seconds)
     if not complete:
         raise typer.Exit(1)
 
 
-def _run(sending: Sending, tally: Tally, called_peer: Destination) -> str:
+def _run(sending: Sending, tally: Tally, peer: Destination) -> str:
     """Send with progress; returns why the rest was not sent, if it wasn't."""
     from orthweb.transfer.sending import Unreachable
 
     console = stderr()
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(tally, called_peer, over), name="progress")
+    watcher = threading.Thread(target=_watch, args=(tally, peer, over), name="progress")
     watcher.start()
     try:
         sending.run()
     except Unreachable as error:
         from orthweb.dicom.troubles import explain
 
-        message, remedy = explain(error.cause, called_peer.peer)
-        line = f"{called_peer.name}: {message}"
+        message, remedy = explain(error.cause, peer.peer)
+        line = f"{peer.name}: {message}"
         over.set()
         watcher.join()
         console.print(f"orthweb: {line}{': ' + remedy if remedy else ''}", markup=False)
@@ -135,7 +116,7 @@ def _run(sending: Sending, tally: Tally, called_peer: Destination) -> str:
     return ""
 
 
-def _watch(tally: Tally, called_peer: Destination, over: threading.Event) -> None:
+def _watch(tally: Tally, peer: Destination, over: threading.Event) -> None:
     """Show how far it is: a bar on a terminal, elsewhere only what the destination's trouble is."""
     console = stderr()
     if not console.is_terminal:
@@ -143,7 +124,7 @@ def _watch(tally: Tally, called_peer: Destination, over: threading.Event) -> Non
         while not over.wait(0.2):
             if tally.trouble not in ("", told):
                 told = tally.trouble
-                console.print(f"{called_peer.name}: {told}; trying again", markup=False)
+                console.print(f"{peer.name}: {told}; trying again", markup=False)
         return
     with _progress() as progress:
         task = progress.add_task("sending", total=tally.total_bytes, instances="", trouble="")
@@ -184,9 +165,9 @@ def _update(progress: Progress, task: Any, tally: Tally) -> None:
     )  # fmt: skip
 
 
-def _summary(tally: Tally, found: Found, called_peer: Destination, seconds: float) -> dict[str, Any]:
+def _summary(tally: Tally, found: Found, peer: Destination, seconds: float) -> dict[str, Any]:
     return {
-        "destination": called_peer.name,
+        "destination": peer.name,
         "associations": tally.associations,
         "instances": {outcome.name.lower(): count for outcome, count in tally.counts().items()},
         "bytes": tally.bytes,
@@ -205,7 +186,7 @@ def _summary(tally: Tally, found: Found, called_peer: Destination, seconds: floa
     }
 
 
-def _show(tally: Tally, found: Found, called_peer: Destination, seconds: float) -> None:
+def _show(tally: Tally, found: Found, peer: Destination, seconds: float) -> None:
     from orthweb.transfer.results import Outcome
 
     console = stdout()
@@ -214,7 +195,7 @@ def _show(tally: Tally, found: Found, called_peer: Destination, seconds: float) 
     rate = (counts[Outcome.ACCEPTED] + counts[Outcome.WARNING]) / seconds if seconds else 0
     number = f"{tally.associations} association{'' if tally.associations == 1 else 's'}"
     console.print(
-        f"{called_peer.name}: {amount(tally.bytes)} in {seconds:.1f} s over {number}, {rate:.0f} instances/s",
+        f"{peer.name}: {amount(tally.bytes)} in {seconds:.1f} s over {number}, {rate:.0f} instances/s",
         markup=False,
     )
     by_reason: dict[tuple[Outcome, str], list[Instance]] = defaultdict(list)

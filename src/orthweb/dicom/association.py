@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -184,4 +185,10 @@ class Association:
 
 
 def _words(error: OSError) -> str:
-    return f"the connection was lost: {error.strerror or error}"
+    match error:
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return "the connection was lost"
+        case ssl.SSLError():
+            return f"the connection was lost: TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        case _:
+            return f"the connection was lost: {error.strerror or error}"

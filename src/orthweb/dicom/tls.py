@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from orthweb.errors import InputError
 
@@ -51,21 +52,31 @@ def _loaded(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
     else:
         try:
             context.load_verify_locations(cafile=files.authority)
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:
             raise _unusable("authority", files.authority, error) from None
     if files.certificate is not None:
+        key = files.key or files.certificate
+
+        def no_password() -> NoReturn:
+            # Without this OpenSSL would ask on the terminal, and a server would wait there for ever.
+            raise InputError(f"key {key} is encrypted with a password", "give one without: openssl pkey -in KEY")
+
         try:
-            context.load_cert_chain(files.certificate, files.key)
-        except (ssl.SSLError, OSError) as error:
-            missing = files.key if files.key is not None and files.certificate.exists() else files.certificate
-            raise _unusable("certificate or key", missing, error) from None
+            context.load_cert_chain(files.certificate, files.key, no_password)
+        except FileNotFoundError as error:
+            missing = ("key", key) if files.certificate.exists() else ("certificate", files.certificate)
+            raise _unusable(*missing, error) from None
+        except OSError as error:
+            raise _unusable("certificate", f"{files.certificate} with key {key}", error) from None
     return context
 
 
-def _unusable(what: str, path: Path, error: OSError) -> InputError:
+def _unusable(what: str, path: Path | str, error: OSError) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{what} {path} does not exist", "give a file in PEM")
-    reason = getattr(error, "reason", None) or error.strerror or str(error)
-    return InputError(
-        f"{what} {path} cannot be used: {reason}", "give a certificate and the key that belongs to it, PEM"
-    )
+    reason = error.strerror or str(error)
+    if isinstance(error, ssl.SSLError):
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        reason = "they don't belong together" if mismatch else "not in PEM, or damaged"
+    wanted = "certificates" if what == "authority" else "a certificate and the key that belongs to it"
+    return InputError(f"{what} {path} cannot be used: {reason}", f"give {wanted} in PEM")

@@ -1,1 +1,1 @@
-"""Sends many DICOM files without losing one: what to send, over how many associations, and what became of it."""
+"""Moves many instances: sends files without losing one, walks down an archive, brings what it has."""

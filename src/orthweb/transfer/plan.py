@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pydicom import Dataset
 
 from orthweb.dicom.folder import valid_uid
-from orthweb.dicom.hierarchy import Archive
 from orthweb.dicom.keys import Criteria, text_of, values_of
 from orthweb.dicom.requestor import Peer
 from orthweb.dicom.storage_contexts import Needs, merged
+from orthweb.transfer.hierarchy import Archive
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from pydicom import Dataset, dcmread
 from orthweb.dicom.errors import OperationFailed
 from orthweb.dicom.folder import INVALID_SOP_INSTANCE, PART, FileSink, valid_uid
 from orthweb.dicom.keys import identifier, text_of
-from orthweb.dicom.plan import Plan, Series
 from orthweb.dicom.query import UNREADABLE, lenient
 from orthweb.dicom.reception import Sink, StoreRequest
 from orthweb.dicom.requestor import Peer, Proposal, Requestor
@@ -29,6 +28,7 @@ from orthweb.dicom.storage_contexts import (
     merged,
     proposals,
 )
+from orthweb.transfer.plan import Plan, Series
 
 # A list of UIDs has at most 65,534 bytes in explicit VR.
 _MOST_UIDS = 500

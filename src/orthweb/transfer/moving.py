@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 
 from orthweb.dicom.errors import OperationFailed
-from orthweb.dicom.hierarchy import Archive
 from orthweb.dicom.keys import Criteria, identifier, text_of
 from orthweb.dicom.requestor import Peer, Requestor
 from orthweb.dicom.retrieve import MOVE_PROPOSAL, SubOperations, move
+from orthweb.transfer.hierarchy import Archive
 
 
 @dataclass
