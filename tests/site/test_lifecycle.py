@@ -62,7 +62,7 @@ def test_a_new_modality_restarts_the_replicas_alone_while_the_site_answers(livin
     after = pids(living)
     assert changed(before, after) == {"orthanc-1", "orthanc-2"}
     assert not polls.failures
-    assert living.json("/modalities") == ["ct1"]
+    assert living.json("/modalities") == ["ct1", "orthweb"]
 
 
 def test_a_new_ae_title_is_the_one_that_answers(living: TestSite) -> None:
