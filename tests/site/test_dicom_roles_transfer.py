@@ -22,6 +22,7 @@ from dicom_samples import (
     sample,
     uid_of,
 )
+from doors import HAS_IPV6
 
 from orthweb.dicom.folder import into_folder
 from orthweb.dicom.part10 import file_meta
@@ -114,6 +115,15 @@ def test_many_associations_at_once_mix_nothing_up(folder: Path, tmp_path: Path) 
     assert not troubles
     for one in samples:
         assert dataset_digest(folder / f"{one.head.sop_instance}.dcm") == one.digest
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+def test_a_server_on_an_ipv6_address_takes_what_comes(folder: Path, tmp_path: Path) -> None:
+    sent = make(tmp_path, "six", elements("six", b"1234"), EXPLICIT_VR_LITTLE_ENDIAN)
+    with receiving(into_folder(folder), host="::1") as server:
+        with Storer(replace(peer(server.port), host="::1"), [sent.key]) as storer:
+            assert storer.store(sent.path) == 0
+        assert_arrived(folder, sent)
 
 
 @dataclass
