@@ -84,6 +84,8 @@ def explain(error: Exception, peer: Peer) -> tuple[str, str]:
             return _rejected(error, peer)
         case AssociationAborted() if peer.tls is None and str(error).startswith(_TLS_ALERT):
             return "it speaks TLS on this port", "leave out --plain"
+        case AssociationAborted() if peer.tls is None:
+            return str(error), f"{_ITS_LOG}; if it wants TLS, leave out --plain"
         case AssociationAborted():
             return str(error), _ITS_LOG
         case NotAccepted():
