@@ -98,7 +98,7 @@ class Sending:
         self._stopping = threading.Event()
         self._in_hand = 0
         self._open: set[Storer] = set()
-        self._last_good = now()
+        self._trouble_since: float | None = None
         self._good = 0
         self._ended: Exception | None = None
 
@@ -178,9 +178,14 @@ class Sending:
                 self._stopping.wait(self._pause())
 
     def _pause(self) -> float:
-        """Seconds before the next try: the longer nothing was accepted, the more."""
-        longest = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, (now() - self._last_good) / 4))
+        """Seconds before the next try: the longer the trouble lasts, the more."""
+        longest = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, self._trouble_seconds() / 4))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads the tries, no secret
+
+    def _trouble_seconds(self) -> float:
+        """For how long nothing was accepted since something went wrong."""
+        since = self._trouble_since
+        return 0 if since is None else now() - since
 
     def _associate(self) -> bool:
         """Send over one association until nothing is left, or the destination is in trouble: then it returns False."""
@@ -269,14 +274,17 @@ class Sending:
             self._accepted(instance)
             with self._changed:
                 self._good += 1
-                self._last_good, self._tally.trouble = now(), ""
+                self._trouble_since, self._tally.trouble = None, ""
         self._tally.add(result)
         return None
 
     def _trouble(self, error: Exception, final: bool) -> None:
         """Give up when it is not one that passes, or has lasted too long."""
-        self._tally.trouble = str(error)
-        if final or now() - self._last_good > self._settings.retry_seconds:
+        with self._changed:
+            # Not since the last instance was accepted: a large one may have been on its way for long.
+            self._trouble_since = self._trouble_since or now()
+            self._tally.trouble = str(error)
+        if final or self._trouble_seconds() > self._settings.retry_seconds:
             with self._changed:
                 if not self._stopping.is_set():
                     self._ended = error
