@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orthweb.dicom.store import grouped
-from orthweb.transfer.sending import MOST_ASSOCIATIONS, associations_for
+from orthweb.transfer.policy import MOST_ASSOCIATIONS, associations_for
 
 
 @pytest.mark.parametrize(

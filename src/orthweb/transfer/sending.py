@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import random
-import socket
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +15,10 @@ from orthweb.dicom.requestor import Peer
 from orthweb.dicom.statuses import Verdict, verdict, words
 from orthweb.dicom.store import ContextKey, Storer, context_key, grouped
 from orthweb.dicom.transport import now
+from orthweb.transfer.policy import associations_for, error_is_final, judged_as
 from orthweb.transfer.results import Outcome, Result, Tally
 from orthweb.transfer.sources import Instance
 
-MOST_ASSOCIATIONS = 16
-_LEAST_ASSOCIATIONS = 4
-# Of round trip for each association more than the least: 16 of them from 36 ms on.
-_SECONDS_AN_ASSOCIATION = 0.003
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 # The association went down with an instance so often, or it was refused for now so often while others were accepted:
 # it is the instance's own doing. Orthanc answers "out of resources" to an instance without a Study Instance UID.
@@ -47,17 +42,6 @@ class Settings:
 
     associations: int | None = None
     retry_seconds: float = 120
-
-
-def associations_for(round_trip: float) -> int:
-    """How many associations fill a line: each instance waits for one round trip, and only others can use that time.
-
-    Parameters
-    ----------
-    round_trip:
-        Seconds from the request of an association to its answer.
-    """
-    return min(MOST_ASSOCIATIONS, _LEAST_ASSOCIATIONS + round(round_trip / _SECONDS_AN_ASSOCIATION))
 
 
 class Unreachable(Exception):
@@ -269,7 +253,7 @@ class Sending:
                 if task.tries < _MOST_TRIES or self._good == task.others_before:
                     return words(status)
                 judged = Verdict.REFUSED
-            result = _judged(instance, judged, status)
+            result = judged_as(instance, judged, status)
         if result.outcome.good:
             self._accepted(instance)
             with self._changed:
@@ -289,22 +273,3 @@ class Sending:
                 if not self._stopping.is_set():
                     self._ended = error
             self.stop()
-
-
-def error_is_final(error: Exception) -> bool:
-    """Another try would fail for the same reason: the peer's refusal for good, or missing trust."""
-    if isinstance(error, AssociationRejected):
-        return not error.transient
-    if isinstance(error, socket.gaierror):
-        return error.errno != socket.EAI_AGAIN
-    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
-
-
-def _judged(instance: Instance, judged: Verdict, status: int) -> Result:
-    match judged:
-        case Verdict.ACCEPTED:
-            return Result(instance, Outcome.ACCEPTED, status=status)
-        case Verdict.WARNING:
-            return Result(instance, Outcome.WARNING, words(status), status)
-        case _:
-            return Result(instance, Outcome.REFUSED, words(status), status)
