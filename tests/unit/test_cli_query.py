@@ -215,3 +215,9 @@ def test_series_stand_in_the_order_of_their_numbers() -> None:
         match.add_new("SeriesNumber", "LO", number)
         matches.append(match)
     assert [match.SeriesNumber for match in in_order(matches)] == ["", "x", "9", "10"]
+
+
+def test_a_site_without_client_certificates_is_called_by_a_listed_title(tmp_path: Path) -> None:
+    (tmp_path / "orthweb.yaml").write_text("name: open\ndicom: {client_certificates: 'off'}\n")
+    with pytest.raises(InputError, match="lets nobody in as ORTHWEB"):
+        destination(tmp_path)

@@ -106,6 +106,7 @@ def destination(
     if to is not None:
         host, port = _host_and_port(to)
     elif own is not None:
+        _check_known(own[0], calling)
         host, port, called = "localhost", own[0].dicom.port, called or own[0].orthanc.ae_title
     if called is None:
         raise InputError("--called: missing", "give the AE title of the archive that --to names")
@@ -114,6 +115,16 @@ def destination(
     tls = None if plain else client_context(_tls_files(own, certificate, key, ca))
     peer = Peer(host, port, ae_title("--called", called), ae_title("--calling", calling), tls, server_name)
     return Destination(peer, own[1].state / "transfers" if own else _state_of_user())
+
+
+def _check_known(site: Site, calling: str) -> None:
+    from orthweb.site.model import OWN_AE_TITLE, ClientCertificates
+
+    if site.dicom.client_certificates is ClientCertificates.OFF and calling.strip().upper() == OWN_AE_TITLE:
+        raise InputError(
+            f"--calling: this site asks for no certificates, so it lets nobody in as {OWN_AE_TITLE}",
+            "give an AE title of orthanc.modalities",
+        )
 
 
 def _host_and_port(to: str) -> tuple[str, int]:
