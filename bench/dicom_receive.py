@@ -83,7 +83,9 @@ def measurements(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[s
     big = str(multi_frame(scratch / "200.dcm", 200 << 20))
     yield "storescu, 200 MB", compare(storescu, [big], 1, options.rounds, scratch)
     huge = str(multi_frame(scratch / "3000.dcm", 3 << 30))
-    with orthweb_receiver("null") as receiver:
+    folder = scratch / "received"
+    folder.mkdir()
+    with orthweb_receiver(folder) as receiver:
         timed([[*orthweb_send(receiver.port), huge]], scratch)
     yield "3 GB", receiver.used
 
