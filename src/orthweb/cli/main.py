@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from orthweb import __version__
-from orthweb.cli import certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup
+from orthweb.cli import certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup, validate
 from orthweb.cli.console import report
 from orthweb.errors import OrthwebError
 
@@ -31,6 +31,7 @@ app.add_typer(certs.app, name="certs")
 send.register(app)
 query.register(app)
 retrieve.register(app)
+validate.register(app)
 demo.register(app)
 setup.register(app)
 

@@ -1,0 +1,171 @@
+"""A site on this machine as validation takes it: its addresses and credentials, and the view from inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orthweb.dicom.tls import TlsFiles
+from orthweb.errors import Failure
+from orthweb.local import s3storage
+from orthweb.local.certificates import authority
+from orthweb.local.host import LocalHost
+from orthweb.local.layout import replica_names
+from orthweb.local.own_device import own_device
+from orthweb.local.sockets import own_addresses
+from orthweb.render.envoy_tls import INTERNAL_NAME
+from orthweb.render.place import Database
+from orthweb.site.files import write_file
+from orthweb.site.model import ClientCertificates, OwnCertificate, Site
+from orthweb.site.paths import SitePaths
+from orthweb.site.secrets import read_password, read_users
+from orthweb.validation.target import (
+    BucketStorage,
+    Credentials,
+    DatabaseAddress,
+    DicomDoor,
+    FolderStorage,
+    Inside,
+    Internal,
+    ReplicaAddress,
+    Target,
+    WebDoor,
+)
+
+# Where Envoy's documentation and most configurations have it.
+_ENVOY_ADMIN = 9901
+_DEVICE = "orthweb-validation-device"
+
+
+def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
+    """Describe the site to validation.
+
+    Parameters
+    ----------
+    device:
+        An empty folder, for the certificate of a device that isn't Orthweb's own.
+
+    Raises
+    ------
+    Failure
+        It has never been up.
+    InputError
+        A file of it is damaged.
+    """
+    if not (paths.pki / "ca.crt").exists() or not (paths.state / "ports.json").exists():
+        raise Failure(f"{paths.root}: this site has never been up", "bring it up with 'orthweb up'")
+    own = own_device(paths, site)
+    # Whoever brought a certificate of their own has told this machine whom to trust.
+    ca = None if isinstance(site.tls.certificate, OwnCertificate) else paths.pki / "ca.crt"
+    certificates = site.dicom.client_certificates
+    user = site.orthanc.users[0]
+    users = read_users(paths)
+    return Target(
+        name=site.name,
+        names=tuple(site.tls.names) or ("localhost",),
+        web=WebDoor(
+            "localhost",
+            site.web.port,
+            ca=ca,
+            credentials=Credentials(user, users[user]) if user in users else None,
+            redirect_port=site.web.redirect_port,
+        ),
+        dicom=DicomDoor(
+            "localhost",
+            site.dicom.port,
+            site.orthanc.ae_title,
+            tls=TlsFiles(ca, own.certificate, own.key),
+            asks_certificates=certificates is ClientCertificates.REQUIRED,
+            plaintext_port=site.dicom.plaintext.port if site.dicom.plaintext else None,
+        ),
+        state=paths.state / "validation",
+        environment=str(site.environment),
+        owner=site.owner,
+        inside=_inside(site, paths, device),
+    )
+
+
+def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:
+    ports: dict[str, int] = json.loads((paths.state / "ports.json").read_text())
+    replicas = tuple(_replica(name, ports, paths) for name in replica_names(site) if f"{name}/http" in ports)
+    known = {"Orthanc's": [port for name, port in ports.items() if name.startswith("orthanc-")]}
+    known |= {"PostgreSQL's": [ports["postgresql"]], "Envoy's administration": [_ENVOY_ADMIN]}
+    if _embedded(site):
+        known["the object storage's"] = [ports["s3"]]
+    return Inside(
+        replicas=replicas,
+        database=_database(ports, paths, replicas),
+        storage=_storage(site, paths, ports),
+        host=LocalHost(site, paths),
+        addresses=tuple(own_addresses()),
+        internals=tuple(Internal(what, port) for what, found in known.items() for port in found),
+        device=_device(site, paths, device),
+    )
+
+
+def _replica(name: str, ports: dict[str, int], paths: SitePaths) -> ReplicaAddress:
+    internal = paths.pki / "internal"
+    return ReplicaAddress(
+        name,
+        "127.0.0.1",
+        ports[f"{name}/http"],
+        ports[f"{name}/dicom"],
+        TlsFiles(internal / "ca.crt", internal / "envoy.crt", internal / "envoy.key"),
+        INTERNAL_NAME,
+        _configuration(paths, name),
+    )
+
+
+def _configuration(paths: SitePaths, name: str) -> dict[str, Any]:
+    path = paths.config / name / "orthanc.json"
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        raise Failure(f"{path}: is missing or damaged", "'orthweb up' writes it anew") from None
+    return dict(found)
+
+
+def _database(ports: dict[str, int], paths: SitePaths, replicas: Sequence[ReplicaAddress]) -> DatabaseAddress:
+    address, most = Database("127.0.0.1", ports["postgresql"]), 1
+    for replica in replicas:
+        most = max(most, int(replica.configuration.get("PostgreSQL", {}).get("IndexConnectionsCount", 1)))
+    return DatabaseAddress(
+        address.host,
+        address.port,
+        address.name,
+        address.user,
+        read_password(paths.secrets / "postgres-orthanc"),
+        paths.pki / "internal/ca.crt",
+        most,
+    )
+
+
+def _storage(site: Site, paths: SitePaths, ports: dict[str, int]) -> FolderStorage | BucketStorage:
+    storage = site.s3()
+    if storage is None:
+        return FolderStorage(paths.objects)
+    access, secret = s3storage.keys(paths, storage)
+    ca: Path | None
+    if storage.endpoint is None:
+        endpoint, ca = f"https://127.0.0.1:{ports['s3']}", paths.pki / "internal/ca.crt"
+    else:
+        endpoint, ca = storage.endpoint.rstrip("/"), paths.root / storage.ca if storage.ca else None
+    return BucketStorage(
+        endpoint, storage.bucket, storage.region, storage.root_path, ca, access, secret, embedded=_embedded(site)
+    )  # fmt: skip
+
+
+def _embedded(site: Site) -> bool:
+    storage = site.s3()
+    return storage is not None and storage.endpoint is None
+
+
+def _device(site: Site, paths: SitePaths, folder: Path) -> TlsFiles:
+    """A certificate as any device of the site has one; only this validation knows its key."""
+    issued = authority(paths, site).issue_client(_DEVICE)
+    files = TlsFiles(paths.pki / "ca.crt", folder / "device.crt", folder / "device.key")
+    write_file(folder / "device.crt", issued.fullchain_pem, 0o644)
+    write_file(folder / "device.key", issued.key_pem, 0o600)
+    return files
