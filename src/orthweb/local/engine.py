@@ -16,7 +16,8 @@ from orthweb.local.boot import remove_at_boot
 from orthweb.local.checks import check_before, holds_data, storage_kind
 from orthweb.local.config import write_files, write_rendered
 from orthweb.local.drain import drain
-from orthweb.local.layout import HOUSEKEEPING, Layout, make_layout, openssl_folder, programs_and_data, service_names
+from orthweb.local.layout import HOUSEKEEPING, Layout, library_folder, make_layout, programs_and_data, service_names
+from orthweb.local.loopback import ensure_loopback
 from orthweb.local.openssl import ensure_openssl_names
 from orthweb.local.packages import Parts, ensure_packages, installed_versions
 from orthweb.local.processes import Supervisor, end_orphans
@@ -266,4 +267,5 @@ class Engine:
             paths.data / "tmp",
         ):
             ensure_folder(folder, 0o700, account.file_owner)
-        ensure_openssl_names(openssl_folder(paths))
+        ensure_openssl_names(library_folder(paths))
+        ensure_loopback(library_folder(paths))

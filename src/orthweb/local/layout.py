@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import envoy
 
 from orthweb.local.certificates import ServerPair
+from orthweb.local.loopback import LOOPBACK
 from orthweb.local.packages import Parts
 from orthweb.local.sockets import ensure_ports, has_ipv6
 from orthweb.render.gate import GATE_WASM
@@ -60,8 +61,8 @@ def service_names(site: Site) -> list[str]:
     return ["postgresql", *embedded, *replica_names(site), "envoy", HOUSEKEEPING]
 
 
-def openssl_folder(paths: SitePaths) -> Path:
-    """Where the Orthanc servers find OpenSSL under the names that they look for."""
+def library_folder(paths: SitePaths) -> Path:
+    """Where the Orthanc servers find OpenSSL under the names that they look for, and what keeps their ports to us."""
     return paths.state / "lib"
 
 
@@ -137,7 +138,9 @@ def _programs(site: Site, paths: SitePaths, parts: Parts, postgresql: Path, plac
         command = [sys.executable, "-m", "orthweb.local.s3server", str(config / "s3/server.json")]
         programs.append(Program("s3", command, base, stop_seconds=20, priority=200))
     # DCMTK reads TCP_NODELAY: without it every C-STORE waits 40 ms for an acknowledgement.
-    orthanc = {**base, "TCP_NODELAY": "1", "LD_LIBRARY_PATH": str(openssl_folder(paths))}
+    # LD_PRELOAD takes no path with a space; a name is looked for in LD_LIBRARY_PATH.
+    libraries = {"LD_LIBRARY_PATH": str(library_folder(paths)), "LD_PRELOAD": LOOPBACK}
+    orthanc = {**base, "TCP_NODELAY": "1", **libraries}
     if storage is not None:
         orthanc["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
     programs += [

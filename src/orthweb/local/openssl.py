@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
-import tempfile
 from pathlib import Path
 
 from orthweb.errors import Failure
+from orthweb.local.native import compiled, loaded
 from orthweb.site.files import ensure_folder, write_file
 
 _SOURCE = """\
@@ -27,42 +26,24 @@ _SSL, _CRYPTO = "libssl.so.3", "libcrypto.so.3"
 def ensure_openssl_names(folder: Path) -> None:
     """Put `libssl.so`, with the old name of the function, and `libcrypto.so` into `folder`; raises Failure."""
     ensure_folder(folder, 0o755)
-    libraries = _loaded()
+    libraries = _openssl()
     crypto = folder / "libcrypto.so"
     if not crypto.is_symlink() or os.readlink(crypto) != libraries[_CRYPTO]:
         crypto.unlink(missing_ok=True)
         crypto.symlink_to(libraries[_CRYPTO])
     if not (folder / "libssl.so").exists():
-        write_file(folder / "libssl.so", _compiled(libraries[_SSL]), 0o755)
+        write_file(folder / "libssl.so", compiled(_SOURCE, [libraries[_SSL]]), 0o755)
 
 
-def _loaded() -> dict[str, str]:
+def _openssl() -> dict[str, str]:
     """Where the dynamic linker finds OpenSSL 3's libraries."""
-    paths = {}
     for name in (_CRYPTO, _SSL):
         try:
             ctypes.CDLL(name)
         except OSError as error:
             raise Failure(f"{name}: {error}", "apt-get install libssl3") from None
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        path = line.split(maxsplit=5)[-1]
-        if Path(path).name in (_SSL, _CRYPTO) and path.startswith(("/usr/lib", "/lib")):
-            paths[Path(path).name] = path
+    paths = loaded([_SSL, _CRYPTO])
     missing = {_SSL, _CRYPTO} - paths.keys()
     if missing:
         raise Failure(f"the system's {', '.join(sorted(missing))} is not to be found", "apt-get install libssl3")
     return paths
-
-
-def _compiled(ssl: str) -> bytes:
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch, "ssl.c"), Path(scratch, "libssl.so")
-        source.write_text(_SOURCE)
-        command = ["tcc", "-shared", "-nostdlib", "-o", str(target), str(source), ssl]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise Failure("tcc is not installed", "apt-get install tcc") from None
-        if done.returncode != 0:
-            raise Failure(f"tcc failed: {done.stderr.strip() or done.returncode}")
-        return target.read_bytes()

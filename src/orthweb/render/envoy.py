@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from orthweb.render.envoy_clusters import WEB_CLUSTER, clusters
 from orthweb.render.envoy_dicom import dicom_listener, plaintext_listener
-from orthweb.render.envoy_listener import listener, rbac, tls_inspector
+from orthweb.render.envoy_listener import HANDSHAKE, listener, rbac, tls_inspector
 from orthweb.render.envoy_log import log_file, web_log
 from orthweb.render.envoy_tls import devices_secret, downstream_tls, server_secret, typed
 from orthweb.render.place import Place, Rendered, Secrets
@@ -76,7 +76,7 @@ def _web_listener(site: Site, place: Place) -> dict[str, Any]:
             {
                 "name": "https",
                 "filter_chain_match": {"transport_protocol": "tls"},
-                "transport_socket_connect_timeout": "10s",
+                "transport_socket_connect_timeout": HANDSHAKE,
                 "transport_socket": downstream_tls(place, alpn=["h2", "http/1.1"]),
                 "filters": [rbac("web", site.web.allowed_cidrs), _http(place)],
             },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orthweb.render.envoy_clusters import DICOM_CLUSTER
-from orthweb.render.envoy_listener import listener, rbac
+from orthweb.render.envoy_listener import HANDSHAKE, listener, rbac
 from orthweb.render.envoy_log import dicom_log, log_file
 from orthweb.render.envoy_tls import downstream_tls, typed
 from orthweb.render.gate import LONGEST_REQUEST
@@ -28,7 +28,7 @@ def dicom_listener(site: Site, place: Place) -> dict[str, Any]:
         [
             {
                 "name": "dicom",
-                "transport_socket_connect_timeout": "10s",
+                "transport_socket_connect_timeout": HANDSHAKE,
                 "transport_socket": downstream_tls(place, clients=dicom.client_certificates),
                 "filters": [rbac("dicom", dicom.allowed_cidrs), *_association(place, "dicom")],
             }

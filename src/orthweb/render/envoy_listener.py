@@ -10,6 +10,9 @@ from orthweb.render.envoy_log import dicom_log, log_file
 from orthweb.render.envoy_tls import typed
 from orthweb.render.place import Place
 
+HANDSHAKE = "5s"
+"""How long a client may take for the TLS handshake: three round trips of a slow line with a lost packet in each."""
+
 
 def listener(
     name: str,
@@ -26,7 +29,7 @@ def listener(
         "address": _address(first, port),
         "additional_addresses": [{"address": _address(address, port)} for address in others],
         # A client that opens a connection and says nothing is let go before it costs a handshake.
-        "listener_filters_timeout": "10s",
+        "listener_filters_timeout": HANDSHAKE,
         "listener_filters": list(listener_filters),
         "access_log": [log_file(place, "refused.log", dicom_log()) | {"filter": _refused()}],
         # With SO_REUSEPORT a second site on this port would silently take half of the connections.

@@ -156,7 +156,7 @@ def _dicom(site: Site, place: Place, replica: Replica) -> dict[str, Any]:
         "DicomAlwaysAllowFind": False,
         "DicomAlwaysAllowGet": False,
         "DicomAlwaysAllowMove": False,
-        # Orthanc binds its DICOM port on every address: only the proxy's certificate opens it.
+        # Orthanc has no setting for its ports' address: where others reach them, only the proxy's certificate helps.
         "DicomTlsEnabled": True,
         "DicomTlsCertificate": str(pki / "internal/orthanc-dicom.crt"),
         "DicomTlsPrivateKey": str(pki / "internal/orthanc-dicom.key"),
