@@ -12,7 +12,7 @@ from harness import TESTS_PACKAGES, TestSite, own_site
 from scripted_archive import make_images
 from validating import PROVED
 
-_TOOLS = ("Orthanc", "storescu", "echoscu", "findscu", "movescu", "getscu", "curl", "openssl", "tcc")
+_TOOLS = ("Orthanc", "storescu", "echoscu", "findscu", "movescu", "getscu", "faketime", "curl", "openssl", "tcc")
 
 
 @pytest.fixture(scope="session", autouse=True)

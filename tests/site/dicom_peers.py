@@ -114,11 +114,11 @@ class PlainOrthanc:
     ae_title = "ORTHANC"
 
     def __init__(self, port: int, dicom_port: int) -> None:
-        self._port, self.dicom_port = port, dicom_port
+        self.port, self.dicom_port = port, dicom_port
 
     def ask(self, path: str, body: object = None, method: str | None = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", data, method=method)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             content: bytes = answer.read()
         return content
@@ -146,7 +146,8 @@ class PlainOrthanc:
 
 
 @contextlib.contextmanager
-def plain_orthanc(folder: Path) -> Iterator[PlainOrthanc]:
+def plain_orthanc(folder: Path, **more: Any) -> Iterator[PlainOrthanc]:
+    """An Orthanc as its package has it; `more` are further settings."""
     folder.mkdir()
     port, dicom_port = free_port(), free_port()
     settings = {
@@ -160,6 +161,7 @@ def plain_orthanc(folder: Path) -> Iterator[PlainOrthanc]:
         "Plugins": [],
         "UnknownSopClassAccepted": True,
         "MaximumPduLength": 131072,
+        **more,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with serving(["Orthanc", folder / "orthanc.json"], port):

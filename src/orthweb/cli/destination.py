@@ -111,10 +111,10 @@ def destination(
     if called is None:
         raise InputError("--called: missing", "give the AE title of the archive that --to names")
     if server_name is not None:
-        server_name = _host_name("--server-name", server_name)
+        server_name = host_name("--server-name", server_name)
     tls = None if plain else client_context(_tls_files(own, certificate, key, ca))
     peer = Peer(host, port, ae_title("--called", called), ae_title("--calling", calling), tls, server_name)
-    return Destination(peer, own[1].state / "transfers" if own else _state_of_user())
+    return Destination(peer, own[1].state / "transfers" if own else state_of_user("transfers"))
 
 
 def _check_known(site: Site, calling: str) -> None:
@@ -132,10 +132,10 @@ def _host_and_port(to: str) -> tuple[str, int]:
     port = int(found["port"]) if found else 0
     if not found or not 0 < port < 65536:
         raise InputError(f"--to: {to!r} is not HOST:PORT", "for example pacs.example.org:11112 or [::1]:11112")
-    return found["six"] or _host_name("--to", found["host"]), port
+    return found["six"] or host_name("--to", found["host"]), port
 
 
-def _host_name(option: str, name: str) -> str:
+def host_name(option: str, name: str) -> str:
     """Check that a name can be looked up at all; raises InputError."""
     try:
         encoded = name.encode("idna")
@@ -179,6 +179,6 @@ def _tls_files(
     return TlsFiles(ca, certificate, key)
 
 
-def _state_of_user() -> Path:
+def state_of_user(command: str) -> Path:
     """Where a command remembers what it did outside of a site (XDG base directory specification)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "orthweb/transfers"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "orthweb" / command

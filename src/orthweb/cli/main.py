@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from orthweb import __version__
-from orthweb.cli import certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup, validate
+from orthweb.cli import audit, certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup, validate
 from orthweb.cli.console import report
 from orthweb.errors import OrthwebError
 
@@ -32,6 +32,7 @@ send.register(app)
 query.register(app)
 retrieve.register(app)
 validate.register(app)
+audit.register(app)
 demo.register(app)
 setup.register(app)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
+import platform
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orthweb.local.layout import service_names
@@ -44,20 +46,39 @@ class LocalHost:
             found.append(Service(name, word, running, ended[name], started))
         return found
 
-    def spaces(self) -> Sequence[Space]:
-        """The disk of the site and the memory of the machine."""
-        disk = shutil.disk_usage(self._paths.state)
-        memory = dict(re.findall(r"(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text()))
-        return [
-            Space(f"disk of {self._paths.state}", disk.free, disk.total),
-            Space("memory", int(memory["MemAvailable"]) * 1024, int(memory["MemTotal"]) * 1024),
-        ]
+    def disks(self) -> Sequence[Space]:
+        """The disks under the site's folders, each once."""
+        paths = self._paths
+        found: dict[int, Space] = {}
+        for folder in (paths.state, paths.data, paths.database, paths.objects, paths.bucket, paths.logs):
+            if folder.exists():
+                usage = shutil.disk_usage(folder)
+                found.setdefault(os.stat(folder).st_dev, Space(f"the disk of {folder}", usage.free, usage.total))
+        return list(found.values())
 
-    def log(self, service: str) -> str:
-        """The log of a service and the one that was rotated away last."""
+    def memory(self) -> Space:
+        """The memory of the machine, without the swap; free is what programs may have without it (proc(5))."""
+        known = dict(re.findall(r"(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text()))
+        return Space("the memory", int(known["MemAvailable"]) * 1024, int(known["MemTotal"]) * 1024)
+
+    def log(self, service: str) -> Iterator[str]:
+        """The lines of a service's log and before them of the one that was rotated away last."""
         current = self._paths.logs / f"{service}.log"
-        parts = [path for path in (current.with_name(f"{current.name}.1"), current) if path.exists()]
-        return "".join(path.read_text(errors="replace") for path in parts)
+        for path in (current.with_name(f"{current.name}.1"), current):
+            if path.exists():
+                with path.open(errors="replace") as lines:
+                    yield from lines
+
+    def versions(self) -> Mapping[str, str]:
+        """Envoy's, as it says itself, and the system's."""
+        found = {}
+        with contextlib.suppress(OSError, KeyError):
+            found["operating system"] = platform.freedesktop_os_release()["PRETTY_NAME"]
+        # "version": "<commit>/1.40.0/Clean/RELEASE/BoringSSL"
+        parts = str(json.loads(envoy_admin(self._paths.run / "envoy.sock", "/server_info") or "{}").get("version"))
+        if len(words := parts.split("/")) > 1:
+            found["Envoy"] = words[1]
+        return found
 
     def unfinished(self) -> str | None:
         """What the last command that brought the site up did not come to, or what it waits for."""
@@ -72,12 +93,16 @@ class LocalHost:
         """Whether device-mapper encrypts what is under a folder; True or None, since a disk below may do it as well."""
         device = os.stat(path).st_dev
         block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-        return True if _is_crypt(block) else None
+        return True if encrypted_device(block) else None
 
     def _ended(self) -> Counter[str]:
         """How often each process ended by itself since the supervisor started."""
-        words = self.log("supervisor").rpartition(_STARTED)[2]
-        return Counter(_ENDED.findall(words))
+        found: Counter[str] = Counter()
+        for line in self.log("supervisor"):
+            if _STARTED in line:
+                found.clear()
+            found.update(_ENDED.findall(line))
+        return found
 
     def _last_start(self) -> dict[str, str] | None:
         try:
@@ -87,12 +112,12 @@ class LocalHost:
         return next((entry for entry in reversed(entries) if entry["command"] in _STARTING), None)
 
 
-def _is_crypt(block: Path) -> bool:
-    """Whether a block device or one that it lies on is dm-crypt's (sysfs-block-dm)."""
+def encrypted_device(block: Path) -> bool:
+    """Whether a block device, by its folder in sysfs, or one that it lies on is dm-crypt's (sysfs-block-dm)."""
     try:
         if (block / "dm/uuid").read_text().startswith("CRYPT-"):
             return True
     except OSError:
         pass
     below = block / "slaves"
-    return below.is_dir() and any(_is_crypt(lower) for lower in below.iterdir())
+    return below.is_dir() and any(encrypted_device(lower) for lower in below.iterdir())

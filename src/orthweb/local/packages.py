@@ -65,7 +65,7 @@ def packages_for_tests(distribution: str) -> tuple[str, ...]:
 
     Ubuntu's packages of Chromium only fetch a snap: there `ensure_test_packages` sees to the snap itself.
     """
-    names = ("dcmtk", "curl", "openssl", "default-jre-headless", "iproute2", "debootstrap", "libnss3-tools")
+    names = ("dcmtk", "curl", "openssl", "default-jre-headless", "iproute2", "debootstrap", "libnss3-tools", "faketime")
     return names if distribution == "ubuntu" else (*names, "chromium", "chromium-driver")
 
 

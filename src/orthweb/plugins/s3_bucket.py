@@ -12,11 +12,14 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode
 
 from orthweb.plugins.s3_settings import Settings
 from orthweb.plugins.s3_wire import BucketError, MissingObject, Patience, Trouble, Wire
+
+if TYPE_CHECKING:
+    from orthweb.plugins.s3_listing import Page
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _Result = TypeVar("_Result")
@@ -101,6 +104,60 @@ class Bucket:
             return answer.data
 
         return self._persist(f"GET {key}", attempt)
+
+    def md5(self, key: str, took: Callable[[int], None]) -> str:
+        """Fetch an object and give its MD5 in hexadecimal, whatever its size.
+
+        Parameters
+        ----------
+        took:
+            Called with the number of bytes of every piece.
+
+        Raises
+        ------
+        MissingObject
+            There is no such object.
+        BucketError
+            It cannot be fetched.
+        """
+
+        def attempt() -> str:
+            digest = hashlib.md5(usedforsecurity=False)
+            for piece in self._wire.pieces(key):
+                digest.update(piece)
+                took(len(piece))
+            return digest.hexdigest()
+
+        return self._persist(f"GET {key}", attempt)
+
+    def head(self, key: str) -> Mapping[str, str]:
+        """Ask what the server says of an object, such as `Content-Length`; raises as `get` does."""
+        return self._persist(f"HEAD {key}", lambda: self._wire.send("HEAD", key).headers)
+
+    def page(self, prefix: str = "", start_after: str = "", token: str = "") -> Page:
+        """List a part of the bucket.
+
+        Parameters
+        ----------
+        prefix, start_after, token:
+            As of `s3_listing.question`.
+
+        Raises
+        ------
+        BucketError
+            The server cannot be reached, refuses, or answers something else.
+        """
+        # Inside Orthanc nobody lists.
+        from orthweb.plugins.s3_listing import question, read_page
+
+        def attempt() -> Page:
+            answer = self._wire.send("GET", query=question(prefix, start_after, token))
+            try:
+                return read_page(answer.data)
+            except ValueError as error:
+                raise BucketError(str(error)) from None
+
+        return self._persist(f"list of {self._settings.bucket}", attempt)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is removed already.

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from orthweb.plugins.s3_settings import Settings, SettingsError
 
 _SEND_BYTES = 256 * 1024
+_RECEIVE_BYTES = 1024 * 1024
 _ERROR_FIELD = re.compile(rb"<(Code|Message)>([^<]{1,300})")
 # Answers of a server in trouble, and those that say that the request did not arrive as it was sent.
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
@@ -78,7 +79,13 @@ class Wire:
         )
 
     def send(
-        self, method: str, key: str = "", headers: Mapping[str, str] | None = None, content: bytes = b""
+        self,
+        method: str,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        query: str = "",
+        whole: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         """Make one request; the whole answer has arrived when this returns.
 
@@ -86,6 +93,10 @@ class Wire:
         ----------
         key:
             Name of the object; empty for the bucket itself.
+        query:
+            What follows the question mark, its names in order.
+        whole:
+            False for an answer that the caller reads, and releases.
 
         Raises
         ------
@@ -97,6 +108,8 @@ class Wire:
             The server refuses.
         """
         path = self._path + quote(key, safe="/~") if key else self._path.rstrip("/") or "/"
+        if query:
+            path = f"{path}?{query}"
         request = AWSRequest(method, self._base + path, headers=dict(headers or {}), data=content)
         # Over TLS a Content-MD5 vouches for the content: it need not be hashed once more for the signature.
         request.context["has_streaming_input"] = True
@@ -112,12 +125,26 @@ class Wire:
                 headers=signed,
                 timeout=self._timeout(len(content)),
                 redirect=False,
+                preload_content=whole,
+                decode_content=whole,
             )
         except HTTPError as error:
             raise _failure(error, self._base) from None
         if answer.status >= 300:
             raise _refusal(answer, f"{self._base}{self._path}")
         return answer
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """Fetch an object piece by piece; raises as `send` does, also between two pieces."""
+        answer = self.send("GET", key, whole=False)
+        try:
+            yield from answer.stream(_RECEIVE_BYTES, decode_content=False)
+        except HTTPError as error:
+            raise _failure(error, self._base) from None
+        finally:
+            # What was not read to its end is of no use to the next request.
+            answer.close()
+            answer.release_conn()
 
     def _timeout(self, size: int) -> urllib3.Timeout:
         answer = self._patience.answer + size / self._patience.bytes_per_second

@@ -1,119 +1,136 @@
-"""Makes the images of a validation: a synthetic CT slice of a phantom, plainly marked as a test."""
+"""Draws the picture of the synthetic CT: a head phantom, a grey scale wedge, and words that say that it is a test."""
 
 from __future__ import annotations
 
-import datetime
-import io
+import math
+import random
+import sys
 from array import array
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from orthweb.validation import bitmap_font
 
-from orthweb.dicom.part10 import read_head
-from orthweb.dicom.uids import IMPLEMENTATION_CLASS, IMPLEMENTATION_VERSION
+SIDE = 512
+"""Rows and columns."""
+INTERCEPT = -1024
+"""Rescale Intercept: a stored value of 0 is so many Hounsfield units."""
+WEDGE = tuple(range(-1000, 1001, 200))
+"""Hounsfield units of the wedge's steps, from the left."""
 
-if TYPE_CHECKING:
-    from orthweb.validation.test_data import TestInstance
-
-_SIDE = 256
-_RADIUS = 110
-# Hounsfield units, stored with Rescale Intercept -1024.
-_AIR, _WATER, _BONE = 24, 1024, 2024
-
-
-def ct_slice(path: Path, patient_name: str, patient_id: str, study: UID, series: UID) -> TestInstance:
-    """Write a CT slice of 256 by 256 pixels as a Part 10 file."""
-    from orthweb.validation.test_data import TestInstance
-
-    pixels = _phantom()
-    dataset = described(patient_name, patient_id, study, series, CTImageStorage, "CT")
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    dataset.Rows = dataset.Columns = _SIDE
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit = 15
-    dataset.PixelRepresentation = 0
-    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "-1024", "1", "HU"
-    dataset.WindowCenter, dataset.WindowWidth = "0", "2000"
-    dataset.PixelSpacing = ["1", "1"]
-    dataset.SliceThickness = "1"
-    dataset.ImagePositionPatient = ["-128", "-128", "0"]
-    dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
-    dataset.KVP = "120"
-    dataset.PixelData = pixels
-    encoded = write(path, dataset, ExplicitVRLittleEndian)
-    return TestInstance(
-        path, CTImageStorage, dataset.SOPInstanceUID, ExplicitVRLittleEndian, encoded, pixels
-    )  # fmt: skip
+_AIR, _TEXT = -1000, 1000
+_NOISE = 12.0
+_CENTRE_X, _CENTRE_Y, _RADIUS = 256, 236, 172
+_WEDGE_TOP, _WEDGE_BOTTOM, _STEP = 434, 466, 42
+_TITLES = ((12, 4, "ORTHWEB TEST"), (46, 2, "NOT A PATIENT"))
+_CAPTION_TOP, _CAPTION_SCALE = 482, 2
+# Longer than a row by some, so that rows that begin at different places in it look alike to nobody.
+_STRIP = 2048
 
 
-def described(
-    patient_name: str, patient_id: str, study: UID, series: UID, sop_class: str, modality: str
-) -> Dataset:  # fmt: skip
-    """The attributes that every test instance has: who and what it is, and that it is a test."""
-    now = datetime.datetime.now(datetime.UTC)
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = sop_class
-    dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = now.strftime("%Y%m%d")
-    dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = now.strftime("%H%M%S")
-    dataset.TimezoneOffsetFromUTC = "+0000"
-    dataset.AccessionNumber = ""
-    dataset.Modality = modality
-    dataset.Manufacturer = "Orthweb"
-    dataset.StudyDescription = "Orthweb validation, not a patient"
-    dataset.SeriesDescription = "Test images"
-    dataset.PatientName = patient_name
-    dataset.PatientID = patient_id
-    dataset.PatientBirthDate = ""
-    dataset.PatientSex = "O"
-    dataset.PatientComments = "Test data of 'orthweb validate': may be removed"
-    dataset.StudyInstanceUID = study
-    dataset.SeriesInstanceUID = series
-    dataset.StudyID = "1"
-    dataset.SeriesNumber = 1
-    dataset.InstanceNumber = 1
-    dataset.FrameOfReferenceUID = generate_uid()
-    dataset.PositionReferenceIndicator = ""
-    return dataset
+@dataclass(frozen=True)
+class _Ellipse:
+    """Centre and half axes in units of the phantom's radius, y upwards; degrees against the clock; Hounsfield units."""
+
+    value: int
+    x: float
+    y: float
+    a: float
+    b: float
+    degrees: float = 0.0
 
 
-def write(path: Path, dataset: Dataset, transfer_syntax: str) -> bytes:
-    """Write a Part 10 file; returns the bytes of the dataset as they stand in it."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    dataset.file_meta = meta
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    written = buffer.getvalue()
-    path.write_bytes(written)
-    with path.open("rb") as file:
-        return written[read_head(file.fileno()).dataset_offset :]
+# After L. A. Shepp and B. F. Logan, "The Fourier reconstruction of a head section", IEEE Trans. Nucl. Sci. 21 (1974),
+# painted one over the other, with values that can be told apart in the window of the wedge.
+_ELLIPSES = (
+    _Ellipse(950, 0, 0, 0.72, 0.95),
+    _Ellipse(60, 0, -0.0184, 0.6624, 0.874),
+    _Ellipse(-320, 0.22, 0, 0.11, 0.31, -18),
+    _Ellipse(-320, -0.22, 0, 0.16, 0.41, 18),
+    _Ellipse(240, 0, 0.35, 0.21, 0.25),
+    _Ellipse(480, 0, 0.1, 0.046, 0.046),
+    _Ellipse(480, 0, -0.1, 0.046, 0.046),
+    _Ellipse(400, -0.08, -0.605, 0.046, 0.023),
+    _Ellipse(400, 0, -0.605, 0.023, 0.023),
+    _Ellipse(400, 0.06, -0.605, 0.023, 0.046),
+)
 
 
-def _phantom() -> bytes:
-    """A disc of water in air, with rods of bone: 16 bits a pixel, little endian."""
-    rows = array("H")
-    centre = _SIDE // 2
-    rods = ((centre - 50, centre), (centre + 50, centre), (centre, centre - 50), (centre, centre + 50))
-    for y in range(_SIDE):
-        row = [_AIR] * _SIDE
-        half = _half_chord(_RADIUS, y - centre)
-        row[centre - half : centre + half] = [_WATER] * (2 * half)
-        for rod_x, rod_y in rods:
-            half = _half_chord(12, y - rod_y)
-            row[rod_x - half : rod_x + half] = [_BONE] * (2 * half)
-        rows.extend(row)
-    return rows.tobytes()
+def draw(caption: str) -> bytes:
+    """Draw it: 512 by 512 pixels of 16 bits, little endian, unsigned.
+
+    Parameters
+    ----------
+    caption:
+        A line of capital letters, digits and `-+:` below the picture.
+    """
+    # The same noise each time: whoever compares two test images should see them differ in their caption only.
+    chance = random.Random(1974)  # noqa: S311
+    strips = {value: _strip(value, chance) for value in {_AIR, *(ellipse.value for ellipse in _ELLIPSES)}}
+    rows = [_some(strips[_AIR], SIDE, chance) for _ in range(SIDE)]
+    for ellipse in _ELLIPSES:
+        for y, first, last in _chords(ellipse):
+            rows[y][first:last] = _some(strips[ellipse.value], last - first, chance)
+    _draw_wedge(rows)
+    for top, scale, text in (*_TITLES, (_CAPTION_TOP, _CAPTION_SCALE, caption)):
+        _write(rows, top, scale, text)
+    picture = array("H")
+    for row in rows:
+        picture.extend(row)
+    if sys.byteorder == "big":
+        picture.byteswap()
+    return picture.tobytes()
 
 
-def _half_chord(radius: int, offset: int) -> int:
-    return int((radius**2 - offset**2) ** 0.5) if abs(offset) < radius else 0
+def _stored(value: float) -> int:
+    """The stored value for so many Hounsfield units, within the 12 bits that a scanner has."""
+    return min(4095, max(0, round(value) - INTERCEPT))
+
+
+def _strip(value: int, chance: random.Random) -> array[int]:
+    return array("H", (_stored(chance.gauss(value, _NOISE)) for _ in range(_STRIP)))
+
+
+def _some(strip: array[int], length: int, chance: random.Random) -> array[int]:
+    start = int(chance.random() * (_STRIP - length))
+    return strip[start : start + length]
+
+
+def _chords(ellipse: _Ellipse) -> Iterator[tuple[int, int, int]]:
+    """Where the rows of the picture cross an ellipse: row, first column, column after the last."""
+    sine, cosine = math.sin(math.radians(ellipse.degrees)), math.cos(math.radians(ellipse.degrees))
+    a, b = ellipse.a * _RADIUS, ellipse.b * _RADIUS
+    # With y measured from its centre, a row crosses it where square * x^2 + 2 * half * x + rest = 0.
+    square = (cosine / a) ** 2 + (sine / b) ** 2
+    centre_x, centre_y = _CENTRE_X + ellipse.x * _RADIUS, _CENTRE_Y - ellipse.y * _RADIUS
+    reach = math.hypot(a * sine, b * cosine)
+    for row in range(math.ceil(centre_y - reach), math.floor(centre_y + reach) + 1):
+        y = centre_y - row
+        half = y * sine * cosine * (1 / a**2 - 1 / b**2)
+        rest = y**2 * ((sine / a) ** 2 + (cosine / b) ** 2) - 1
+        root = math.sqrt(max(0.0, half**2 - square * rest))
+        first, last = (centre_x + (-half + sign * root) / square for sign in (-1, 1))
+        yield row, math.ceil(first), math.floor(last) + 1
+
+
+def _draw_wedge(rows: list[array[int]]) -> None:
+    left = (SIDE - _STEP * len(WEDGE)) // 2
+    steps = array("H")
+    for value in WEDGE:
+        steps.extend(array("H", [_stored(value)]) * _STEP)
+    frame = array("H", [_stored(_TEXT)]) * (len(steps) + 2)
+    for y in range(_WEDGE_TOP, _WEDGE_BOTTOM):
+        rows[y][left : left + len(steps)] = steps
+        rows[y][left - 1] = rows[y][left + len(steps)] = frame[0]
+    for y in (_WEDGE_TOP - 1, _WEDGE_BOTTOM):
+        rows[y][left - 1 : left + len(steps) + 1] = frame
+
+
+def _write(rows: list[array[int]], top: int, scale: int, text: str) -> None:
+    """Write a line in the middle of the picture."""
+    left = (SIDE - bitmap_font.width(text) * scale) // 2
+    ink = array("H", [_stored(_TEXT)])
+    for row, column, length in bitmap_font.runs(text):
+        first = left + column * scale
+        for y in range(top + row * scale, top + (row + 1) * scale):
+            rows[y][first : first + length * scale] = ink * (length * scale)

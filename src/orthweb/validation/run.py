@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import queue
+import sys
 import tempfile
 import threading
 import time
@@ -13,13 +14,21 @@ from pathlib import Path
 from orthweb.errors import OrthwebError
 from orthweb.validation.check import Check, Report, Result, Status
 from orthweb.validation.look import Ended, Exhibits, Finding, Look, Skipped
-from orthweb.validation.removal import Ledger, NotRemoved, remove_leftovers, remove_study
+from orthweb.validation.removal import (
+    Ledger,
+    Leftovers,
+    NotRemoved,
+    remove_late_study,
+    remove_leftovers,
+    remove_study,
+)
 from orthweb.validation.target import Target
-from orthweb.validation.test_data import TestData
+from orthweb.validation.test_data import PATIENT_NAME, TestData
 
 _MOST_AT_ONCE = 12
 # Those that are storing when a run is interrupted may come to their end, so that nothing arrives after the removal.
 _LAST_STORES_SECONDS = 5.0
+_UP = "see that the site is up: 'orthweb status'"
 
 
 def _unreachable(_look: Look) -> str:
@@ -52,18 +61,20 @@ def validate(
         results.append(result)
         heard(result)
 
-    leftovers = remove_leftovers(target.state, target.web)
-    ledger = Ledger(target.state)
-    with tempfile.TemporaryDirectory(prefix="orthweb-") as scratch:
+    leftovers = remove_leftovers(target)
+    ledger = Ledger(target)
+    # A check that hangs may still be writing there.
+    with tempfile.TemporaryDirectory(prefix="orthweb-", ignore_cleanup_errors=True) as scratch:
         data = TestData(Path(scratch), (lambda data: None) if keep else ledger.note)
-        run = _Run(target, data, exhibits)
         try:
-            run.make(checks, keep_result)
+            _Run(target, data, exhibits).make(checks, keep_result)
         finally:
-            run.settle()
-            removed = None if keep else _remove(target, data, ledger, leftovers)
-    if removed is not None:
-        keep_result(removed)
+            try:
+                removed = _to_its_end(lambda: _removed(target, data, ledger, leftovers), sys.exception() is None)
+            finally:
+                ledger.close()
+            if removed is not None:
+                keep_result(removed)
     order = {check.id: number for number, check in enumerate(checks)}
     return Report(
         site=target.name,
@@ -79,24 +90,46 @@ def validate(
     )
 
 
-def _remove(target: Target, data: TestData, ledger: Ledger, leftovers: Sequence[str]) -> Result | None:
-    """Remove what the run has stored; None when there was nothing to remove."""
+def _to_its_end(step: Callable[[], Result | None], patient: bool) -> Result | None:
+    """Do what leaves nothing behind; who is patient is interrupted only after it, or when interrupted again."""
+    try:
+        return step()
+    except KeyboardInterrupt:
+        if patient:
+            step()
+        raise
+
+
+def _removed(target: Target, data: TestData, ledger: Ledger, leftovers: Leftovers) -> Result | None:
+    """Remove what the run has stored and noted; None when there was nothing to remove. It may be done again."""
     began = time.monotonic()
-    troubles = list(leftovers)
-    if data.storing:
-        try:
-            remove_study(target.web, data.orthanc_study)
-            ledger.forget()
-        except NotRemoved as error:
-            troubles.append(str(error))
-            ledger.close()
-    elif not leftovers:
-        return None
+    data.end(_LAST_STORES_SECONDS)
+    done, troubles = [], list(leftovers.troubles)
+    try:
+        if ledger.noted:
+            _remove(target, data, ledger)
+            done.append("the test study is deleted and gone")
+    except NotRemoved as error:
+        troubles.append(str(error))
+    if leftovers.removed:
+        done.append(f"test studies that earlier runs had left are deleted: {leftovers.removed}")
     seconds = time.monotonic() - began
     if troubles:
-        remedy = "the next validation tries again; or delete the patient ORTHWEB^VALIDATION on the web page"
-        return Result(REMOVED, Status.FAILED, "; ".join(troubles), remedy, seconds=seconds)
-    return Result(REMOVED, Status.PASSED, "the test study is deleted and gone", seconds=seconds)
+        remedy = f"the next validation tries again; or delete the patient {PATIENT_NAME} on the web page"
+        return Result(REMOVED, Status.FAILED, "; ".join(dict.fromkeys(troubles)), remedy, seconds=seconds)
+    if data.uncertain and ledger.noted:
+        message = "the test study is deleted, but the site left a store without an answer: it may still come"
+        return Result(REMOVED, Status.WARNING, message, "the next validation looks for it again", seconds=seconds)
+    return Result(REMOVED, Status.PASSED, "; ".join(done), seconds=seconds) if done else None
+
+
+def _remove(target: Target, data: TestData, ledger: Ledger) -> None:
+    if data.uncertain:
+        remove_late_study(target.web, data.orthanc_study)
+    else:
+        ledger.answered()
+        remove_study(target.web, data.orthanc_study)
+        ledger.forget()
 
 
 class _Run:
@@ -105,7 +138,6 @@ class _Run:
     def __init__(self, target: Target, data: TestData, exhibits: Exhibits) -> None:
         self._target, self._data, self._exhibits = target, data, exhibits
         self._ended: queue.Queue[Result] = queue.Queue()
-        self._threads: dict[str, threading.Thread] = {}
         self._deadlines: dict[str, tuple[float, Check]] = {}
         self._known: dict[str, Result] = {}
 
@@ -124,12 +156,6 @@ class _Run:
             if self._deadlines:
                 self._wait(heard)
 
-    def settle(self) -> None:
-        """Wait a little for checks that are still under way: they may be storing."""
-        end = time.monotonic() + _LAST_STORES_SECONDS
-        for name in list(self._deadlines):
-            self._threads[name].join(max(0.0, end - time.monotonic()))
-
     def _may_begin(self, check: Check, chosen: Iterable[str]) -> bool:
         return all(need.id in self._known or need.id not in chosen for need in check.needs)
 
@@ -147,7 +173,6 @@ class _Run:
     def _begin(self, check: Check) -> None:
         # Daemons: one that hangs must not keep the command from ending.
         thread = threading.Thread(target=self._look, args=(check,), name=check.id, daemon=True)
-        self._threads[check.id] = thread
         self._deadlines[check.id] = (time.monotonic() + check.limit, check)
         thread.start()
 
@@ -184,8 +209,10 @@ def made(check: Check, look: Look) -> Result:
     except Skipped as skipped:
         if not look.findings:
             return Result(check, Status.SKIPPED, str(skipped), evidence=tuple(look.evidence))
-    except (OSError, OrthwebError) as error:
-        look.wrong(_words(error), "see that the site is up: 'orthweb status'")
+    except OrthwebError as error:
+        look.wrong(error.message, error.remedy or _UP)
+    except OSError as error:
+        look.wrong(error.strerror or str(error) or type(error).__name__, _UP)
     except Exception as error:
         look.wrong(
             f"the check itself broke off: {type(error).__name__}: {error}", "this is a fault in Orthweb: report it"
@@ -206,7 +233,3 @@ def _worst(findings: Sequence[Finding]) -> Finding:
 def _too_long(check: Check) -> Result:
     remedy = "see 'orthweb status', and how busy the machine and the network are"
     return Result(check, Status.FAILED, f"no end after {check.limit:g} s", remedy, seconds=check.limit)
-
-
-def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -6,7 +6,7 @@ An engine that runs a site hands out its inside view as well; for a site of some
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -180,12 +180,20 @@ class Host(Protocol):
         """Every process or container that the site is made of, also those that don't run."""
         ...
 
-    def spaces(self) -> Sequence[Space]:
-        """Disks that the site writes to, and the memory."""
+    def disks(self) -> Sequence[Space]:
+        """Disks that the site writes to."""
         ...
 
-    def log(self, service: str) -> str:
-        """What is kept of a service's log, the oldest first."""
+    def memory(self) -> Space:
+        """The memory that the site may use."""
+        ...
+
+    def log(self, service: str) -> Iterator[str]:
+        """The lines that are kept of a service's log, the oldest first; an Orthanc server's is that of its name."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions that nobody sees from outside, by part, such as `Envoy`; without those that can't be seen now."""
         ...
 
     def unfinished(self) -> str | None:
