@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 CODE := $(wildcard src tests bench scripts)
 TESTS ?=
+JOBS ?= 2
 SECONDS ?= 60
 
 help: ## Show this list
@@ -17,9 +18,9 @@ up: environment ## Bring up the demo site in demo/, send a DICOM file to it and 
 down: ## End the demo site (its data stay in demo/)
 	@if [ -d demo ] && [ -x $(BIN)/orthweb ]; then $(BIN)/orthweb down --site demo; else echo "There is no demo site to end."; fi
 
-test: environment-dev ## Run all tests, with real processes (TESTS=path limits them)
+test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=2 run at a time)
 	@$(BIN)/orthweb setup --tests
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 for each of its parts)
 	@for target in acceptor requestor association file; do \
@@ -31,9 +32,9 @@ lint: environment-dev ## Check style and types
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(CODE)
 
-bench: environment-dev ## Measure start-up, ingest, idle clients and DICOM transfer
+bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation and audit
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site; do $(BIN)/python bench/$$figure.py || exit; done
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit; do $(BIN)/python bench/$$figure.py || exit; done
 
 docs: environment-dev ## Build the guide into build/docs/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict

@@ -17,8 +17,8 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.encaps import generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from orthweb.validation import bitmap_font
-from orthweb.validation.bitstreams import ARCHIVE, RAW, RAW_12, SIDE
+from orthweb.validation.samples import bitmap_font
+from orthweb.validation.samples.bitstreams import ARCHIVE, RAW, RAW_12, SIDE
 
 _ENCAPSULATED = "1.2.840.10008.1.2.4."
 # A fixed date, so that the same streams make the same archive (the first that a ZIP file can hold).

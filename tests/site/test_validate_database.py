@@ -26,7 +26,7 @@ from validating import assert_fails, assert_passes, validate
 
 from orthweb.pki import ensure_authority
 from orthweb.validation import Status
-from orthweb.validation.schema import tables_of
+from orthweb.validation.probes.schema import tables_of
 
 CHECKS = (
     "database.connection",

@@ -82,8 +82,8 @@ def test_without_the_sweep_no_transfer_syntaxes_are_tried(site: TestSite) -> Non
 
 
 def test_the_test_images_are_valid_for_dcmtk(tmp_path: Path) -> None:
-    from orthweb.validation.syntax_samples import contexts
-    from orthweb.validation.test_data import TestData
+    from orthweb.validation.samples.syntax_samples import contexts
+    from orthweb.validation.samples.test_data import TestData
 
     data = TestData(tmp_path)
     made = [data.ct, *(data.sample(syntax, number) for number, (_, syntax) in enumerate(contexts(), 1))]
@@ -114,7 +114,6 @@ def test_servers_that_hang_are_found(breakable: TestSite) -> None:
         assert result["seconds"] < 15
         later = validate(breakable, "--only", "dicom.store")
         assert later["dicom.store"]["message"] == "it needs dicom.echo, which failed"
-        assert "data.removed" not in later
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -198,7 +197,7 @@ def test_an_archive_that_recodes_images_is_found(breakable: TestSite) -> None:
 
 @pytest.mark.twin("dicom.get")
 def test_an_archive_that_changes_a_pixel_is_found(breakable: TestSite) -> None:
-    with instances_changed(breakable, "[:-1] + bytes([received[-1] ^ 1])"):
+    with instances_changed(breakable, "received[:-1] + bytes([received[-1] ^ 1])"):
         assert_fails(
             breakable, "dicom.get", "other pixel data: byte 524287 of 524288 is the first", "plugins of Orthanc"
         )
@@ -207,10 +206,8 @@ def test_an_archive_that_changes_a_pixel_is_found(breakable: TestSite) -> None:
 @pytest.mark.twin("dicom.transfer-syntaxes")
 def test_an_archive_that_changes_compressed_images_is_found(breakable: TestSite) -> None:
     # The last byte of the only fragment stands before the item that ends them all.
-    changed = (
-        f"[:-9] + bytes([received[-9] ^ 1]) + received[-8:] if b'{_JPEG_LOSSLESS}' in received[:600] else received"
-    )
-    with instances_changed(breakable, changed):
+    changed = "received[:-9] + bytes([received[-9] ^ 1]) + received[-8:]"
+    with instances_changed(breakable, f"{changed} if b'{_JPEG_LOSSLESS}' in received[:600] else received"):
         result = assert_fails(
             breakable, "dicom.transfer-syntaxes", "^JPEG Lossless, .*: other pixel data", "keeps images as they come"
         )

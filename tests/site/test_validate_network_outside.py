@@ -21,7 +21,7 @@ from looking import closed, open_administration
 from tls_servers import target
 
 from orthweb.validation import Status
-from orthweb.validation.who_answers import Kind, who_answers
+from orthweb.validation.probes.who_answers import Kind, who_answers
 
 # Without an inside view -----------------------------------------------------------------------------------------
 

@@ -23,8 +23,9 @@ from breaking_web import (
 from harness import TestSite, free_port, serving
 from validating import assert_fails, assert_passes, validate
 
-from orthweb.validation import Report, Status, phantom, select
+from orthweb.validation import Report, Status, select
 from orthweb.validation import validate as validate_target
+from orthweb.validation.samples import phantom
 from orthweb.validation.target import Credentials, DicomDoor, Target, WebDoor
 
 WEB = [

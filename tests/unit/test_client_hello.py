@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orthweb.pki import ensure_authority, write_private
-from orthweb.validation.cipher_suites import NAMES, OLDER_SUITES, TLS_1_3_SUITES, names_of, weaknesses
-from orthweb.validation.client_hello import (
+from orthweb.validation.probes.cipher_suites import NAMES, OLDER_SUITES, TLS_1_3_SUITES, names_of, weaknesses
+from orthweb.validation.probes.client_hello import (
     LONGEST_ANSWER,
     SSL_3,
     TLS_1_0,

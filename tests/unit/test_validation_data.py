@@ -19,12 +19,12 @@ from pydicom.encaps import generate_frames
 from orthweb.dicom.part10 import read_head
 from orthweb.dicom.storage_contexts import USUAL_SYNTAXES
 from orthweb.errors import Failure
-from orthweb.validation import bitmap_font, phantom
-from orthweb.validation.bitstreams import RAW, RAW_12, SIDE, streams
 from orthweb.validation.removal import Ledger, Leftovers, NotRemoved, remove_leftovers, remove_study
-from orthweb.validation.syntax_samples import contexts, is_opaque, name_of
+from orthweb.validation.samples import bitmap_font, phantom
+from orthweb.validation.samples.bitstreams import RAW, RAW_12, SIDE, streams
+from orthweb.validation.samples.syntax_samples import contexts, is_opaque, name_of
+from orthweb.validation.samples.test_data import RunOver, TestData, TestInstance, orthanc_id
 from orthweb.validation.target import Credentials, DicomDoor, Target, WebDoor
-from orthweb.validation.test_data import RunOver, TestData, TestInstance, orthanc_id
 
 _LONG = 30.0
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}
@@ -394,6 +394,9 @@ def test_what_was_not_answered_is_looked_for_again_for_a_day(target: Target, web
     assert not remove_leftovers(target).troubles
     assert not web.studies
     (note,) = target.state.rglob("study-*")
+    # Nothing is missed when it cannot be looked for: it was removed.
+    web.answers = [403]
+    assert remove_leftovers(target) == Leftovers()
     old = time.time() - 90_000
     os.utime(note, (old, old))
     assert not remove_leftovers(target).troubles

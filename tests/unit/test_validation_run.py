@@ -12,8 +12,8 @@ import pytest
 from orthweb.errors import Failure
 from orthweb.validation import Check, Result, Status, validate
 from orthweb.validation.look import Look
+from orthweb.validation.samples.test_data import RunOver, TestData
 from orthweb.validation.target import Credentials, DicomDoor, Target, WebDoor
-from orthweb.validation.test_data import RunOver, TestData
 
 # Nobody waits so long: it is the end of a test that hangs.
 _LONG = 30.0

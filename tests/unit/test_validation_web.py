@@ -14,20 +14,22 @@ from typing import Any
 
 import pytest
 
-from orthweb.validation import phantom, picture, web
 from orthweb.validation.check import Check, Result, Status
-from orthweb.validation.dicomweb import QIDO, RENDERED, WADO, value
+from orthweb.validation.checks import web
+from orthweb.validation.checks.dicomweb import QIDO, RENDERED, WADO, value
+from orthweb.validation.checks.replica_clients import differences
+from orthweb.validation.checks.replica_options import options
+from orthweb.validation.checks.web_page import EXPLORER
+from orthweb.validation.checks.web_refusals import ANONYMOUS
+from orthweb.validation.checks.web_transport import HEADERS, REDIRECT, keeps_addresses, protects_frames, stays_https
 from orthweb.validation.look import Exhibits, Look
-from orthweb.validation.multipart import parameters, split
-from orthweb.validation.replica_clients import differences
-from orthweb.validation.replica_options import options
+from orthweb.validation.probes import picture
+from orthweb.validation.probes.multipart import parameters, split
+from orthweb.validation.probes.web_client import WebClient
 from orthweb.validation.run import made
+from orthweb.validation.samples import phantom
+from orthweb.validation.samples.test_data import TestData
 from orthweb.validation.target import Credentials, DicomDoor, Target, WebDoor
-from orthweb.validation.test_data import TestData
-from orthweb.validation.web_client import WebClient
-from orthweb.validation.web_page import EXPLORER
-from orthweb.validation.web_refusals import ANONYMOUS
-from orthweb.validation.web_transport import HEADERS, REDIRECT, keeps_addresses, protects_frames, stays_https
 
 JSON, HTML, SCRIPT = ({"content-type": kind} for kind in ("application/json", "text/html", "text/javascript"))
 Script = dict[str, tuple[int, dict[str, str], bytes]]

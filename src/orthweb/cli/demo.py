@@ -76,7 +76,7 @@ def _study_of(image: Path) -> str:
     """Orthanc's identifier of the study that an image belongs to."""
     from pydicom import dcmread
 
-    from orthweb.validation.test_data import orthanc_id
+    from orthweb.validation.samples.test_data import orthanc_id
 
     dataset = dcmread(image, specific_tags=["PatientID", "StudyInstanceUID"])
     return orthanc_id(dataset.PatientID, dataset.StudyInstanceUID)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from orthweb.pki import CertificateInfo
+from orthweb.validation.samples.test_data import TestData
 from orthweb.validation.target import Inside, Target
-from orthweb.validation.test_data import TestData
 
 
 class Ended(Exception):

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from orthweb.errors import InputError
-from orthweb.validation import database, dicom, network, replicas, server, storage, tls, web
 from orthweb.validation.check import Check
+from orthweb.validation.checks import database, dicom, network, replicas, server, storage, tls, web
 
 CHECKS: tuple[Check, ...] = (
     *network.CHECKS,

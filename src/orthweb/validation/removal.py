@@ -3,6 +3,9 @@
 A run notes its study before it stores anything, in a file that it holds locked until it ends. So the next run knows
 what a killed one left, and leaves alone what a run beside it is using. A site that has not answered a store may keep
 what was sent when it wakes up, so such a study is looked for again in every run of the next day.
+
+The name of a note says how it stands: `open` while the site may owe an answer, `answered` when it owes none, and
+`watched` when the study was removed and may come again.
 """
 
 from __future__ import annotations
@@ -17,27 +20,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orthweb.errors import Failure, OrthwebError
+from orthweb.validation.probes.web_client import WebClient
+from orthweb.validation.samples.test_data import TestData
 from orthweb.validation.target import Target, WebDoor
-from orthweb.validation.test_data import TestData
-from orthweb.validation.web_client import WebClient
 
-_SECONDS = 20.0
+_SECONDS = 10.0
 # Several Orthanc servers on one index can make each other fail for a moment.
 _BUSY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 # What was sent and not answered is mostly there by then.
 _LATE_SECONDS = 2.0
 _REMEMBERED_SECONDS = 86400.0
-_OPEN, _ANSWERED = "open", "answered"
-_NOTE = re.compile(rf"study-(?P<study>[0-9a-f-]{{44}})\.(?P<state>{_OPEN}|{_ANSWERED})")
+_OPEN, _ANSWERED, _WATCHED = "open", "answered", "watched"
+_NOTE = re.compile(rf"study-(?P<study>[0-9a-f-]{{44}})\.(?P<state>{_OPEN}|{_ANSWERED}|{_WATCHED})")
 
 
 class NotRemoved(Exception):
     """Test data is still in the site; the text says why."""
 
 
+class SiteDown(NotRemoved):
+    """The web port does not answer, so that nothing else can be removed either."""
+
+
 def remove_study(door: WebDoor, study: str) -> bool:
-    """Remove a study by Orthanc's identifier and see that it is gone; says whether it was there. Raises NotRemoved."""
+    """Remove a study by Orthanc's identifier and see that it is gone; says whether it was there.
+
+    Raises
+    ------
+    NotRemoved
+        It is still there, or nobody knows.
+    """
     path = f"/studies/{study}"
     if door.credentials is None:
         raise NotRemoved(f"{door.address}{path}: no user of the web page was given to remove it with")
@@ -55,7 +68,7 @@ def remove_study(door: WebDoor, study: str) -> bool:
                 raise NotRemoved(f"{door.address}{path} answers {answer} when it is deleted")
             time.sleep(_PAUSE_SECONDS)
     except OSError as error:
-        raise NotRemoved(f"{door.address}: {error.strerror or error}") from None
+        raise SiteDown(f"{door.address}: {error.strerror or error}") from None
     except OrthwebError as error:
         raise NotRemoved(str(error)) from None
 
@@ -107,10 +120,13 @@ class Ledger:
 
     def answered(self) -> None:
         """The site has answered every store: once what is noted is removed, it will not come again."""
-        # Where that can't be written down, the study is only looked for once more than needed.
-        with contextlib.suppress(OSError):
-            if self._path is not None:
-                self._path = self._path.rename(self._path.with_suffix(f".{_ANSWERED}"))
+        if self._path is not None:
+            self._path = _as(self._path, _ANSWERED)
+
+    def watch(self) -> None:
+        """What was noted is removed, and may come again."""
+        if self._path is not None:
+            self._path = _as(self._path, _WATCHED)
 
     def close(self) -> None:
         """End the run; what is still noted is for the next one to remove."""
@@ -140,20 +156,27 @@ def remove_leftovers(target: Target) -> Leftovers:
             try:
                 found.removed += remove_study(target.web, note.study)
             except NotRemoved as error:
-                found.troubles.append(str(error))
+                # What was removed before may never come again.
+                if note.state != _WATCHED:
+                    found.troubles.append(str(error))
+                if isinstance(error, SiteDown):
+                    break
             else:
-                if note.done:
+                if note.state == _ANSWERED or note.age > _REMEMBERED_SECONDS:
                     note.path.unlink(missing_ok=True)
+                else:
+                    _as(note.path, _WATCHED)
     return found
 
 
 @dataclass(frozen=True)
 class _Note:
-    """What a run left; when it is done, nothing of it can come once it is removed."""
+    """What a run left, and how many seconds ago it was noted."""
 
     path: Path
     study: str
-    done: bool
+    state: str
+    age: float
 
 
 def _folder(target: Target) -> Path:
@@ -170,11 +193,7 @@ def _abandoned(folder: Path, held: contextlib.ExitStack) -> list[_Note]:
     with _scanning(folder):
         candidates = [(path, _NOTE.fullmatch(path.name)) for path in sorted(folder.iterdir())]
         ages = [(path, match, _claim(path, held)) for path, match in candidates if match]
-    return [
-        _Note(path, match["study"], match["state"] == _ANSWERED or age > _REMEMBERED_SECONDS)
-        for path, match, age in ages
-        if age is not None
-    ]
+    return [_Note(path, match["study"], match["state"], age) for path, match, age in ages if age is not None]
 
 
 def _claim(path: Path, held: contextlib.ExitStack) -> float | None:
@@ -193,6 +212,14 @@ def _scanning(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _as(path: Path, state: str) -> Path:
+    """Rename a note; returns its path."""
+    # Where that can't be done, the study is only looked for more often than needed.
+    with contextlib.suppress(OSError):
+        return path.rename(path.with_suffix(f".{state}"))
+    return path
 
 
 def _to_disk(folder: Path) -> None:

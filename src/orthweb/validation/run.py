@@ -22,8 +22,8 @@ from orthweb.validation.removal import (
     remove_leftovers,
     remove_study,
 )
+from orthweb.validation.samples.test_data import PATIENT_NAME, TestData
 from orthweb.validation.target import Target
-from orthweb.validation.test_data import PATIENT_NAME, TestData
 
 _MOST_AT_ONCE = 12
 # Those that are storing when a run is interrupted may come to their end, so that nothing arrives after the removal.
@@ -61,7 +61,6 @@ def validate(
         results.append(result)
         heard(result)
 
-    leftovers = remove_leftovers(target)
     ledger = Ledger(target)
     # A check that hangs may still be writing there.
     with tempfile.TemporaryDirectory(prefix="orthweb-", ignore_cleanup_errors=True) as scratch:
@@ -70,7 +69,7 @@ def validate(
             _Run(target, data, exhibits).make(checks, keep_result)
         finally:
             try:
-                removed = _to_its_end(lambda: _removed(target, data, ledger, leftovers), sys.exception() is None)
+                removed = _to_its_end(target, data, ledger, interrupted=sys.exception() is not None)
             finally:
                 ledger.close()
             if removed is not None:
@@ -90,27 +89,30 @@ def validate(
     )
 
 
-def _to_its_end(step: Callable[[], Result | None], patient: bool) -> Result | None:
-    """Do what leaves nothing behind; who is patient is interrupted only after it, or when interrupted again."""
+def _to_its_end(target: Target, data: TestData, ledger: Ledger, interrupted: bool) -> Result | None:
+    """Leave nothing behind; who interrupts that is heard after it, and at once the second time."""
     try:
-        return step()
+        return _removed(target, data, ledger, interrupted)
     except KeyboardInterrupt:
-        if patient:
-            step()
+        if not interrupted:
+            _removed(target, data, ledger, interrupted=True)
         raise
 
 
-def _removed(target: Target, data: TestData, ledger: Ledger, leftovers: Leftovers) -> Result | None:
-    """Remove what the run has stored and noted; None when there was nothing to remove. It may be done again."""
+def _removed(target: Target, data: TestData, ledger: Ledger, interrupted: bool) -> Result | None:
+    """Remove what the run has stored and noted, and what others have left; None when there was nothing to remove."""
     began = time.monotonic()
+    done, troubles, leftovers = [], [], Leftovers()
     data.end(_LAST_STORES_SECONDS)
-    done, troubles = [], list(leftovers.troubles)
     try:
         if ledger.noted:
             _remove(target, data, ledger)
             done.append("the test study is deleted and gone")
+        if not interrupted:
+            leftovers = remove_leftovers(target)
     except NotRemoved as error:
         troubles.append(str(error))
+    troubles += leftovers.troubles
     if leftovers.removed:
         done.append(f"test studies that earlier runs had left are deleted: {leftovers.removed}")
     seconds = time.monotonic() - began
@@ -126,6 +128,7 @@ def _removed(target: Target, data: TestData, ledger: Ledger, leftovers: Leftover
 def _remove(target: Target, data: TestData, ledger: Ledger) -> None:
     if data.uncertain:
         remove_late_study(target.web, data.orthanc_study)
+        ledger.watch()
     else:
         ledger.answered()
         remove_study(target.web, data.orthanc_study)

@@ -1,0 +1,1 @@
+"""What checks look with: clients of each protocol, and readers of what comes back."""

@@ -1,0 +1,1 @@
+"""What a validation stores: images that are marked as tests, made by ourselves."""
