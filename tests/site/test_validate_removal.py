@@ -24,7 +24,7 @@ from orthweb.validation.samples.test_data import TestData
 _WHAT_STORES = ("--only", "dicom", "--skip", "dicom.unlisted-ae-title")
 _LEVELS = ("patients", "studies", "series", "instances")
 # Seconds after a run has noted what it is about to store: before, in the middle of and after its stores, and its end.
-_MOMENTS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2)
+_MOMENTS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def census(site: TestSite) -> dict[str, set[str]]:

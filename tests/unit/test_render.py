@@ -27,9 +27,11 @@ from rendering import (
 )
 
 from orthweb.errors import InputError
+from orthweb.render import render
 from orthweb.render.files import fingerprint
 from orthweb.render.orthanc import check_settings, index_connections, owned_settings
 from orthweb.render.supervisor import Program
+from orthweb.site.load import parse_site
 from orthweb.site.model import HEALTH_USER
 
 # What holds of every site -------------------------------------------------------------------------------------------
@@ -239,3 +241,10 @@ def test_another_server_certificate_restarts_nothing() -> None:
     before, after = rendered("", where), rendered("", replace(where, files=files))
     assert before["envoy/sds-server.yaml"] != after["envoy/sds-server.yaml"]
     assert fingerprint(Program("envoy", []), before) == fingerprint(Program("envoy", []), after)
+
+
+@pytest.mark.parametrize("name", ["off", "no", "yes", "on"])
+def test_a_site_whose_name_is_a_word_for_true_or_false_keeps_it(name: str) -> None:
+    # Envoy reads YAML 1.1, where the bare word would be a truth value.
+    text = render(parse_site(f"name: {name}\n"), place(), SECRETS, [])["envoy/envoy.yaml"].text
+    assert f'id: "{name}"' in text

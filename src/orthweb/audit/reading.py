@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from functools import partial
 
 from orthweb.audit.compare import Match, missing, other_md5, unreadable
 from orthweb.audit.findings import Finding
 from orthweb.audit.index import Row
 from orthweb.audit.objects import Missing, Storage, Unreadable
 from orthweb.audit.pace import Pace
+from orthweb.audit.readers import Readers, Reading
 
 _MOST_WAITING = 64
 
 
-def proved(matches: Iterator[Match], storage: Storage, pace: Pace, readers: Executor) -> Iterator[Match]:
+def proved(matches: Iterator[Match], storage: Storage, pace: Pace, readers: Readers) -> Iterator[Match]:
     """Read what is unread in matches, and add what that finds.
 
     They come in their order, each with all that belongs to it: who stops after one of them has nothing left to read
     before it.
     """
-    waiting: deque[tuple[Match, list[Future[Finding | None]]]] = deque()
+    waiting: deque[tuple[Match, list[Reading[Finding | None]]]] = deque()
     for match in matches:
         if not match.unread and not waiting:
             yield match
             continue
-        waiting.append((match, [readers.submit(_prove, row, name, storage, pace) for row, name in match.unread]))
-        while len(waiting) > _MOST_WAITING or (waiting and all(future.done() for future in waiting[0][1])):
+        waiting.append((match, [readers.ask(partial(_prove, row, name, storage, pace)) for row, name in match.unread]))
+        while len(waiting) > _MOST_WAITING or (waiting and all(reading.done() for reading in waiting[0][1])):
             yield _complete(*waiting.popleft())
     while waiting:
         yield _complete(*waiting.popleft())
 
 
-def _complete(match: Match, readings: list[Future[Finding | None]]) -> Match:
+def _complete(match: Match, readings: list[Reading[Finding | None]]) -> Match:
     found = [finding for reading in readings if (finding := reading.result()) is not None]
     return match._replace(findings=[*match.findings, *found])
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from orthweb.audit.compare import compare
 from orthweb.audit.index import Index
 from orthweb.audit.objects import Storage
 from orthweb.audit.pace import Pace
+from orthweb.audit.readers import Readers, reading_at
 from orthweb.audit.reading import proved
 from orthweb.audit.second_look import look_again
 from orthweb.audit.state import State
 
 Told = Callable[[str, int, int], None]
 """Hears what is being done, how many rows are done, and of how many."""
-# So that the disk has always something to read while MD5s are being made.
-_READERS = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def audit(state: State, index: Index, storage: Storage, settings: Settings, told
         The index cannot be read.
     """
     pace = Pace(settings.rate)
-    with _reading(pace) as readers:
+    with reading_at(pace) as readers:
         if state.progress.compared:
             # What was confirmed before an interruption may be long ago.
             state.again()
@@ -59,7 +57,7 @@ def audit(state: State, index: Index, storage: Storage, settings: Settings, told
 
 
 def _compare(
-    state: State, index: Index, storage: Storage, settings: Settings, pace: Pace, readers: Executor, told: Told
+    state: State, index: Index, storage: Storage, settings: Settings, pace: Pace, readers: Readers, told: Told
 ) -> None:
     progress = state.progress
     left, _ = index.totals(progress.position)
@@ -80,13 +78,3 @@ def _compare(
                 told("comparing", progress.rows, total)
     progress.compared = True
     state.save()
-
-
-@contextmanager
-def _reading(pace: Pace) -> Iterator[Executor]:
-    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
-    try:
-        yield readers
-    finally:
-        pace.end()
-        readers.shutdown(cancel_futures=True)

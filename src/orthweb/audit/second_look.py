@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -33,6 +32,7 @@ from orthweb.audit.findings import Finding, Kind
 from orthweb.audit.index import Index, Row
 from orthweb.audit.objects import UUID, Missing, Seen, Storage, Unreadable
 from orthweb.audit.pace import Pace
+from orthweb.audit.readers import Readers
 from orthweb.audit.state import Stage, State
 
 LEAST_AGE = 3600.0
@@ -47,12 +47,12 @@ class _Sight(NamedTuple):
     trouble: str = ""
 
 
-def look_again(state: State, index: Index, storage: Storage, pace: Pace, readers: Executor) -> None:
+def look_again(state: State, index: Index, storage: Storage, pace: Pace, readers: Readers) -> None:
     """Look at every suspicion again, and settle it."""
     for kind in Kind:
         for portion in state.portions(Stage.SUSPECTED, kind, _PORTION):
             # The objects first, and then the rows: see above.
-            sights = list(readers.map(lambda finding: _sight(finding, storage, pace), portion))
+            sights = readers.each(lambda finding: _sight(finding, storage, pace), portion)
             rows = index.owned({finding.row for finding in portion if finding.row is not None})
             if unknown := {finding.uuid for finding in portion if finding.uuid and finding.row is None}:
                 rows |= index.known(unknown)
@@ -72,13 +72,13 @@ def names(row: Row, finding: Finding, storage: Storage) -> bool:
     return finding.row in (None, row.owner) and storage.name(row.uuid, row.filetype) == finding.name
 
 
-def _await_deletions(state: State, storage: Storage, pace: Pace, readers: Executor) -> None:
+def _await_deletions(state: State, storage: Storage, pace: Pace, readers: Readers) -> None:
     while state.count(Stage.CONFIRMED)[Kind.ORPHAN] or state.count(Stage.CONFIRMED)[Kind.YOUNG]:
         time.sleep(_PAUSE_SECONDS)
         vanished = False
         for kind in (Kind.ORPHAN, Kind.YOUNG):
             for portion in state.portions(Stage.CONFIRMED, kind):
-                sights = readers.map(lambda finding: _sight(finding, storage, pace), portion)
+                sights = readers.each(lambda finding: _sight(finding, storage, pace), portion)
                 gone = [
                     finding
                     for finding, sight in zip(portion, sights, strict=True)

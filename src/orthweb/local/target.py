@@ -18,7 +18,7 @@ from orthweb.local.sockets import own_addresses
 from orthweb.render.envoy_tls import INTERNAL_NAME
 from orthweb.render.place import Database
 from orthweb.site.files import write_file
-from orthweb.site.model import ClientCertificates, OwnCertificate, Site
+from orthweb.site.model import OWN_AE_TITLE, ClientCertificates, OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_password, read_users
 from orthweb.validation.target import (
@@ -76,6 +76,7 @@ def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
             "localhost",
             site.dicom.port,
             site.orthanc.ae_title,
+            calling=_calling(site),
             tls=TlsFiles(ca, own.certificate, own.key),
             asks_certificates=certificates is ClientCertificates.REQUIRED,
             plaintext_port=site.dicom.plaintext.port if site.dicom.plaintext else None,
@@ -85,6 +86,13 @@ def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
         owner=site.owner,
         inside=_inside(site, paths, device),
     )
+
+
+def _calling(site: Site) -> str:
+    """Orthweb's own AE title; where no certificate ties it to Orthweb nobody may use it, and a listed one has to do."""
+    if site.dicom.client_certificates is ClientCertificates.OFF and site.orthanc.modalities:
+        return next(iter(site.orthanc.modalities.values())).ae_title
+    return OWN_AE_TITLE
 
 
 def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:

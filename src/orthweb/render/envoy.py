@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from orthweb.render.envoy_clusters import WEB_CLUSTER, clusters
 from orthweb.render.envoy_dicom import dicom_listener, plaintext_listener
@@ -268,8 +270,25 @@ def _header(name: str, value: str) -> dict[str, Any]:
     return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
+# What YAML 1.1, which Envoy reads, takes for true or false: a site may be called so.
+_TRUTHS = re.compile("y|yes|n|no|true|false|on|off", re.IGNORECASE)
+
+
+def _text(representer: RoundTripRepresenter, text: str) -> Any:
+    style = '"' if _TRUTHS.fullmatch(text) else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+class _Representer(RoundTripRepresenter):
+    """Of its own: what is added to ruamel's would count for every YAML file."""
+
+
+_Representer.add_representer(str, _text)
+
+
 def _dump(data: Any) -> str:
     yaml, text = YAML(), io.StringIO()
+    yaml.Representer = _Representer
     yaml.width = 120
     # A block that several listeners share is written out for each.
     yaml.representer.ignore_aliases = lambda *_: True
