@@ -30,7 +30,19 @@ def test_every_process_is_unprivileged_for_good(site: TestSite) -> None:
 
 
 def test_no_process_inherits_anything_of_the_callers_environment(site: TestSite) -> None:
-    allowed = {"PATH", "LANG", "HOME", "TMPDIR", "TCP_NODELAY", "LD_LIBRARY_PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+    allowed = {
+        "PATH",
+        "LANG",
+        "HOME",
+        "TMPDIR",
+        "TCP_NODELAY",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    }
     for pid in _processes(site):
         found = _environment(pid)
         ours = {name for name in found if not name.startswith(("SUPERVISOR_", "PG_"))}

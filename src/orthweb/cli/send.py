@@ -120,10 +120,12 @@ def _watch(tally: Tally, peer: Destination, over: threading.Event) -> None:
     """Show how far it is: a bar on a terminal, elsewhere only what the destination's trouble is."""
     console = stderr()
     if not console.is_terminal:
-        told = ""
-        while not over.wait(0.2):
-            if tally.trouble not in ("", told):
-                told = tally.trouble
+        told, ended = "", False
+        while not ended:
+            ended = over.wait(0.2)
+            # Also one that was over between two looks; what a send ends with is told by the command itself.
+            if tally.last_trouble != told and not (ended and tally.trouble):
+                told = tally.last_trouble
                 console.print(f"{peer.name}: {told}; trying again", markup=False)
         return
     with _progress() as progress:

@@ -44,6 +44,8 @@ class Tally:
         self.results: list[Result] = []
         self.trouble = ""
         """What the destination's trouble is at the moment, in words."""
+        self.last_trouble = ""
+        """What it was the last time, also when that is over."""
         self.associations = 0
         """The most that were open at a time."""
         self._lock = threading.Lock()

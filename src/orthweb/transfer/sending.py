@@ -267,7 +267,7 @@ class Sending:
         with self._changed:
             # Not since the last instance was accepted: a large one may have been on its way for long.
             self._trouble_since = self._trouble_since or now()
-            self._tally.trouble = str(error)
+            self._tally.trouble = self._tally.last_trouble = str(error)
         if final or self._trouble_seconds() > self._settings.retry_seconds:
             with self._changed:
                 if not self._stopping.is_set():
