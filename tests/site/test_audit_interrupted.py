@@ -36,7 +36,7 @@ from orthweb.site.paths import SitePaths
 
 OBJECTS, SIZE = 64, 100_000
 # Slow enough to be interrupted anywhere: all of them take four seconds.
-SLOWLY = ("--md5", "--rate", "1.6")
+SLOWLY = ("--md5", "--rate", "1.6", "--restart")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -160,7 +160,7 @@ def connected(address: DatabaseAddress, schema: str | None = None) -> Iterator[I
     for variable in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[variable]
     try:
-        with psycopg.connect(
+        connection = psycopg.connect(
             host=address.host,
             port=address.port,
             user=address.user,
@@ -173,7 +173,9 @@ def connected(address: DatabaseAddress, schema: str | None = None) -> Iterator[I
             keepalives_idle=30,
             application_name="orthweb-audit",
             autocommit=True,
-        ) as connection:
+        )
+        # Its own context would also roll back, and tell that it can't after an interruption.
+        with closing(connection):
             if schema:
                 connection.execute("SELECT set_config('search_path', %s, false)", (schema.lower(),))
             yield Index(connection)

@@ -96,7 +96,8 @@ class State:
             database.execute(statement)
         for (written,) in database.execute("SELECT written FROM progress"):
             held = json.loads(written)
-            if held.pop("subject") == [_VERSION, subject]:
+            # One that has not come anywhere, such as when the site was down, has nothing to go on with.
+            if held.pop("subject") == [_VERSION, subject] and (held["position"] or held["compared"]):
                 self.progress, self.resumed = Progress(**held), True
         if not self.resumed:
             database.execute("DELETE FROM findings")

@@ -135,17 +135,18 @@ def _watch(
     try:
         while True:
             report = _shown(site, checks, keep, as_json or before is not None)
+            # From now on it is the last one, also for somebody who interrupts the printing.
+            earlier, before = before, report
             _write(report, reports)
-            if before is None:
+            if earlier is None:
                 _print_json(report) if as_json else summary(report)
             else:
-                changed = changes(before.results, report.results)
+                changed = changes(earlier.results, report.results)
                 if not as_json:
                     show_changes(changed, report.started)
                 elif changed:
                     date = report.started.isoformat(timespec="seconds")
                     print_json({"date": date, "changes": [result_dict(result) for result in changed]})
-            before = report
             _pause(seconds)
     except KeyboardInterrupt:
         # How a person ends this: nothing was left half done.
