@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -171,6 +172,20 @@ def test_without_a_user_it_is_said_that_something_is_left(target: Target, web: _
     unknown = _target(target.web.port, target.state, credentials=False)
     (trouble,) = remove_leftovers(unknown).troubles
     assert "no user of the web page was given" in trouble and not web.asked
+
+
+def test_a_site_that_is_down_is_told_whatever_else_is_looked_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        down = _target(closed.getsockname()[1], tmp_path / "state")
+    for number in range(6):
+        (folder := tmp_path / str(number)).mkdir()
+        ledger = Ledger(down)
+        ledger.note(TestData(folder))
+        if number % 3:
+            ledger.watch()
+        ledger.close()
+    (trouble,) = remove_leftovers(down).troubles
+    assert "Connection refused" in trouble
 
 
 def test_notes_of_another_site_are_left_alone(target: Target, web: _Web, data: TestData) -> None:

@@ -36,17 +36,28 @@ def listeners(port: int) -> set[str]:
 def holder(inodes: Container[str]) -> tuple[int, str] | None:
     """The process id and name that hold one of these sockets; None when it is not ours to see."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            for handle in (entry / "fd").iterdir():
-                target = os.readlink(handle)
-                if target.startswith("socket:[") and target[8:-1] in inodes:
-                    return int(entry.name), (entry / "comm").read_text().strip()
-        except OSError:
-            # Another user's process, or one that has just ended.
-            continue
+        if entry.name.isdigit() and any(_socket(handle) in inodes for handle in _handles(entry)):
+            # Nobody's any more when it has just ended.
+            with contextlib.suppress(OSError):
+                return int(entry.name), (entry / "comm").read_text().strip()
     return None
+
+
+def _handles(process: Path) -> list[Path]:
+    """What a process holds open; nothing of another user's process, or of one that has just ended."""
+    try:
+        return list((process / "fd").iterdir())
+    except OSError:
+        return []
+
+
+def _socket(handle: Path) -> str:
+    """The inode of the socket behind a handle; empty for anything else, and for one that was closed meanwhile."""
+    try:
+        kind, _, inode = os.readlink(handle).partition(":[")
+    except OSError:
+        return ""
+    return inode.removesuffix("]") if kind == "socket" else ""
 
 
 def describe_holder(inodes: Container[str]) -> str:

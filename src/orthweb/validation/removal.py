@@ -193,7 +193,9 @@ def _abandoned(folder: Path, held: contextlib.ExitStack) -> list[_Note]:
     with _scanning(folder):
         candidates = [(path, _NOTE.fullmatch(path.name)) for path in sorted(folder.iterdir())]
         ages = [(path, match, _claim(path, held)) for path, match in candidates if match]
-    return [_Note(path, match["study"], match["state"], age) for path, match, age in ages if age is not None]
+    notes = [_Note(path, match["study"], match["state"], age) for path, match, age in ages if age is not None]
+    # What is certainly still there comes first: nobody is told of the others while the site is down.
+    return sorted(notes, key=lambda note: note.state == _WATCHED)
 
 
 def _claim(path: Path, held: contextlib.ExitStack) -> float | None:
