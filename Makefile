@@ -49,7 +49,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.to
 BUILD = sed -n '/^\[build-system\]/,/^$$/s/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
 
 lock: environment-dev ## Resolve pyproject.toml anew into the lock files (UPGRADE=1 takes newer releases)
-	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra s3 --output-file requirements.lock
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra aws --extra s3 --output-file requirements.lock
 	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: down ## End the demo site and remove what was built (the demo's data stay)

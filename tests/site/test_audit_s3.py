@@ -45,7 +45,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
 @pytest.fixture(scope="module")
 def embedded(images: list[Image]) -> Iterator[Stored]:
     with own_site("embedded", "{orthanc: {replicas: 1}, storage: s3}") as site:
-        assert site.store(*(image.path for image in images)).status == 0
+        store(site, images)
         keys = json.loads((site.state / "secrets/s3.json").read_text())
         port = json.loads((site.state / "ports.json").read_text())["s3"]
         settings = Settings(
@@ -87,8 +87,13 @@ def _elsewhere(folder: Path, port: int, images: list[Image]) -> Iterator[Stored]
     with serving(command, port):
         Bucket(settings).ensure()
         with own_site("elsewhere", f"{{orthanc: {{replicas: 1}}, storage: {storage}}}") as site:
-            assert site.store(*(image.path for image in images)).status == 0
+            store(site, images)
             yield Stored(site, held / "images" / ROOT, Bucket(settings), f"{ROOT}/")
+
+
+def store(site: TestSite, images: list[Image]) -> None:
+    done = site.store(*(image.path for image in images))
+    assert done.status == 0, (done, (site.state / "logs/orthanc-1.log").read_text()[-3000:])
 
 
 @pytest.fixture(params=["embedded", "elsewhere"])

@@ -57,13 +57,13 @@ def report(error: BaseException) -> None:
     """Print an error as a person reads it."""
     console = stderr()
     for line in str(error).splitlines():
-        console.print(f"[bold red]orthweb:[/] {_escape(line)}" if console.is_terminal else f"orthweb: {_escape(line)}")
+        console.print(f"[bold red]orthweb:[/] {escape(line)}" if console.is_terminal else f"orthweb: {escape(line)}")
 
 
 def warn(line: str) -> None:
     """Print a warning."""
     console = stderr()
-    console.print(f"[yellow]warning:[/] {_escape(line)}" if console.is_terminal else f"warning: {_escape(line)}")
+    console.print(f"[yellow]warning:[/] {escape(line)}" if console.is_terminal else f"warning: {escape(line)}")
 
 
 def amount(count: int) -> str:
@@ -94,18 +94,19 @@ def changing(folder: Path, command: str) -> Iterator[Engine]:
     console = stderr()
     with site_lock(paths, command), recorded(paths, command):
         if not console.is_terminal:
-            yield Engine(site, paths, Voice(lambda line: console.print(_escape(line)), warn, lambda _: None))
+            yield Engine(site, paths, Voice(lambda line: console.print(escape(line)), warn, lambda _: None))
             return
         with console.status(command) as status:
             voice = Voice(
-                say=lambda line: console.print(f"[green]✓[/] {_escape(line)}"),
+                say=lambda line: console.print(f"[green]✓[/] {escape(line)}"),
                 warn=warn,
-                step=lambda line: status.update(_escape(line)),
+                step=lambda line: status.update(escape(line)),
             )
             yield Engine(site, paths, voice)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text that Rich prints as it is, whatever brackets it holds."""
     from rich.markup import escape
 
     return escape(text)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orthweb.cli.console import SiteOption, changing, site_at, stderr, stdout
 from orthweb.errors import InputError
+
+if TYPE_CHECKING:
+    from orthweb.site.paths import SitePaths
 
 DrainOption = Annotated[
     float,
@@ -70,6 +73,8 @@ def down(
     if not paths.state.exists():
         stderr().print(f"{described.name} is not up: nothing to stop")
         return
+    if purge:
+        _refuse_to_forget(paths)
     if purge and not yes:
         _confirm(described.name, paths.state)
     with changing(site, "down --purge" if purge else "down") as engine:
@@ -91,6 +96,15 @@ def restart(
     """Restart one service of the site, or all of them one after another."""
     with changing(site, f"restart {service or ''}".strip()) as engine:
         engine.restart(service, drain)
+
+
+def _refuse_to_forget(paths: SitePaths) -> None:
+    from orthweb.aws.workspace import holds_resources
+
+    if holds_resources(paths):
+        raise InputError(
+            f"--purge: {paths.terraform} is all that knows of the site on AWS", "take that away with 'orthweb destroy'"
+        )
 
 
 def _confirm(name: str, folder: Path) -> None:

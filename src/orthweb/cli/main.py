@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from orthweb import __version__
-from orthweb.cli import audit, certs, configuration, demo, lifecycle, observe, query, retrieve, send, setup, validate
+from orthweb.cli import (
+    audit,
+    certs,
+    configuration,
+    demo,
+    lifecycle,
+    observe,
+    provision,
+    query,
+    retrieve,
+    send,
+    setup,
+    validate,
+)
 from orthweb.cli.console import report
 from orthweb.errors import OrthwebError
 
@@ -33,6 +46,7 @@ query.register(app)
 retrieve.register(app)
 validate.register(app)
 audit.register(app)
+provision.register(app)
 demo.register(app)
 setup.register(app)
 

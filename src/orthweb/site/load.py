@@ -190,6 +190,15 @@ _PATTERNS = {
     "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "3 to 63 lower-case letters, digits, dots and hyphens",
     "^[a-z0-9-]+$": "lower-case letters, digits and hyphens",
     "^[^\\x00-\\x1f]*$": "one line of text",
+    "^[a-z]{2}(-[a-z]+)+-[0-9]$": "a region of AWS such as eu-central-1",
+    "^[0-9]{12}$": "an account of AWS: 12 digits, in quotes",
+    "^[a-z]+-[0-9a-f]{8,17}$": "an identifier of AWS such as vpc-0123456789abcdef0",
+    "^ami-[0-9a-f]{8,17}$": "an image of EC2 such as ami-0123456789abcdef0",
+    "^[a-z0-9-]+[a-z]$": "an availability zone such as eu-central-1a",
+    "^[a-z0-9-]+\\.[a-z0-9-]+$": "a type of EC2 such as t3.medium",
+    "^db\\.[a-z0-9-]+\\.[a-z0-9-]+$": "a class of RDS such as db.t4g.small",
+    "^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$": "a mail address",
+    "^[\\w .:/=+@-]*$": "letters, digits, spaces and _.:/=+@-",
 }
 
 

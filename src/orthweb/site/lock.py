@@ -56,7 +56,8 @@ def _check_ours(paths: SitePaths) -> None:
         raise InputError(f"{state}: belongs to {_user_name(info.st_uid)}", "run as that user, or choose another folder")
     # What a command leaves that ended before the first `up` did.
     content = {entry.name for entry in state.iterdir()} - {paths.lock.name, paths.history.name, paths.pki.name}
-    if content and not paths.mark.is_file():
+    # A site on AWS has no mark, which says of what kind the data here are.
+    if content and not paths.mark.is_file() and not paths.terraform.is_dir():
         raise InputError(f"{state}: was not made by Orthweb", elsewhere)
 
 

@@ -7,11 +7,13 @@ JSON Schema for editors are made from this file.
 from __future__ import annotations
 
 import ipaddress
-import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from orthweb.site.aws import Aws, check_on_aws
+from orthweb.site.fields import AeTitle, CertificateName, Cidr, Host, Port, Section, off
 
 LOOPBACK_CIDRS = ("127.0.0.0/8", "::1/128")
 HEALTH_USER = "orthweb-health"
@@ -21,68 +23,8 @@ OWN_AE_TITLE = "ORTHWEB"
 # What is left of a file name, a DNS label and an AWS name when all three must hold.
 _NAME = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 _USER = r"^[A-Za-z][A-Za-z0-9._-]{0,31}$"
-_DNS_LABEL = re.compile(r"^(?!-)[A-Za-z0-9-]{1,63}(?<!-)$")
 
-
-def _off(meaning: str | None) -> BeforeValidator:
-    # Some tools write YAML 1.1, where a bare `off` is false; the person meant the word.
-    return BeforeValidator(lambda value: meaning if value is False or value == "off" else value)
-
-
-def _without_zone(address: str) -> str:
-    # RFC 4007: a zone such as %eth0 means something on one machine only; proxy and certificates know none.
-    if "%" in address:
-        raise ValueError("an address has a zone")
-    return address
-
-
-def _cidr(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(_without_zone(value), strict=True))
-    except ValueError:
-        pass
-    try:
-        loose = ipaddress.ip_network(_without_zone(value), strict=False)
-    except ValueError:
-        raise ValueError("an IPv4 or IPv6 range such as 192.168.0.0/24 or 2001:db8::/32") from None
-    raise ValueError(f"host bits are set; did you mean {loose}")
-
-
-def _ae_title(value: str) -> str:
-    # PS3.5 6.2, VR AE: at most 16 characters, no backslash, no control characters, not only spaces.
-    if not 1 <= len(value) <= 16 or value != value.strip() or not re.fullmatch(r"[ -\[\]-~]+", value):
-        raise ValueError("1 to 16 printable ASCII characters, no backslash, no space at either end")
-    return value
-
-
-def _host(value: str) -> str:
-    try:
-        ipaddress.ip_address(_without_zone(value))
-    except ValueError:
-        labels = value.removesuffix(".").split(".")
-        # A name of digits alone is a mistyped address: 10.0.0.300
-        if len(value) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
-            raise ValueError("a DNS name or an IP address") from None
-    return value
-
-
-def _certificate_name(value: str) -> str:
-    name = _host(value.removeprefix("*."))
-    if name != value and name.rpartition(".")[2].isdigit():
-        raise ValueError("a DNS name or an IP address; no wildcard goes before an address")
-    return value
-
-
-Cidr = Annotated[str, AfterValidator(_cidr)]
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-Host = Annotated[str, AfterValidator(_host)]
-CertificateName = Annotated[str, AfterValidator(_certificate_name)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 User = Annotated[str, Field(pattern=_USER)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Environment(StrEnum):
@@ -102,7 +44,7 @@ class ClientCertificates(StrEnum):
     OFF = "off"
 
 
-class Modality(_Section):
+class Modality(Section):
     """A DICOM node that the site may query, retrieve to and send to."""
 
     ae_title: AeTitle
@@ -115,7 +57,7 @@ class Modality(_Section):
     """Whether the site speaks DICOM over TLS to the node, which then needs a certificate of this site's authority."""
 
 
-class Orthanc(_Section):
+class Orthanc(Section):
     """The Orthanc servers."""
 
     replicas: Annotated[int, Field(ge=1, le=16)] = 3
@@ -141,7 +83,7 @@ class Orthanc(_Section):
         return self
 
 
-class Web(_Section):
+class Web(Section):
     """The web page, the REST API and DICOMweb, over HTTPS."""
 
     port: Port = 443
@@ -152,7 +94,7 @@ class Web(_Section):
     """Who may connect, as IPv4 and IPv6 ranges. The default is this machine only."""
 
 
-class PlaintextDicom(_Section):
+class PlaintextDicom(Section):
     """A DICOM port without TLS, for devices that cannot speak it, inside a trusted network only."""
 
     port: Port = 104
@@ -170,20 +112,20 @@ class PlaintextDicom(_Section):
         return self
 
 
-class Dicom(_Section):
+class Dicom(Section):
     """The DICOM port, over TLS."""
 
     port: Port = 11112
     """Port for DICOM over TLS."""
     allowed_cidrs: list[Cidr] = list(LOOPBACK_CIDRS)
     """Who may connect, as IPv4 and IPv6 ranges. The default is this machine only."""
-    client_certificates: Annotated[ClientCertificates, _off("off")] = ClientCertificates.REQUIRED
+    client_certificates: Annotated[ClientCertificates, off("off")] = ClientCertificates.REQUIRED
     """Whether a device must show a certificate from the site's authority (`orthweb certs issue`)."""
-    plaintext: Annotated[PlaintextDicom | None, _off(None)] = None
+    plaintext: Annotated[PlaintextDicom | None, off(None)] = None
     """A DICOM port without TLS. Off unless this section is there."""
 
 
-class OwnCertificate(_Section):
+class OwnCertificate(Section):
     """A server certificate of the user's own."""
 
     certificate: Annotated[str, Field(min_length=1)]
@@ -194,7 +136,7 @@ class OwnCertificate(_Section):
     """Path of the intermediate certificates in PEM."""
 
 
-class Tls(_Section):
+class Tls(Section):
     """The certificate that browsers and devices see."""
 
     certificate: Literal["generated"] | OwnCertificate = "generated"
@@ -203,7 +145,7 @@ class Tls(_Section):
     """DNS names and IP addresses of the site. `localhost`, 127.0.0.1, ::1 and this machine's name are always added."""
 
 
-class S3Storage(_Section):
+class S3Storage(Section):
     """DICOM objects in an S3-compatible bucket."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "orthanc"
@@ -228,14 +170,14 @@ class S3Storage(_Section):
         return self
 
 
-class Envoy(_Section):
+class Envoy(Section):
     """The Envoy proxy in front."""
 
     image: Annotated[str, Field(min_length=1)] = "envoyproxy/envoy:v1.40-latest"
     """Container image of Envoy, where the site runs in containers."""
 
 
-class Site(_Section):
+class Site(Section):
     """A site: what `orthweb.yaml` says."""
 
     name: Annotated[str, Field(pattern=_NAME)]
@@ -256,6 +198,24 @@ class Site(_Section):
     """Where the DICOM objects are kept: `filesystem`, `s3` (an embedded server), or a section for a bucket."""
     envoy: Envoy = Envoy()
     """The Envoy proxy in front."""
+    aws: Aws | None = None
+    """Where the site is on AWS. Without this section it is on this machine."""
+
+    @model_validator(mode="after")
+    def _check_on_aws(self) -> Self:
+        if self.aws is None:
+            return self
+        check_on_aws(self.name, self.owner)
+        # The security groups and the hosts know these two.
+        for field, port, only in (("web.port", self.web.port, 443), ("dicom.port", self.dicom.port, 11112)):
+            if port != only:
+                raise ValueError(f"{field}: {port}: a site on AWS listens on {only}; leave the field out")
+        for field, value in (("web.redirect_port", self.web.redirect_port), ("dicom.plaintext", self.dicom.plaintext)):
+            if value is not None:
+                raise ValueError(f"{field}: a site on AWS has no port without TLS; leave the field out")
+        if isinstance(self.storage, S3Storage):
+            raise ValueError("storage: 'apply' makes the bucket of a site on AWS; leave the field out")
+        return self
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:

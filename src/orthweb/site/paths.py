@@ -55,6 +55,11 @@ class SitePaths:
         return self.state / "run"
 
     @property
+    def terraform(self) -> Path:
+        """Where Terraform works for a site on AWS; holds its state unless that is in a bucket."""
+        return self.state / "terraform"
+
+    @property
     def mark(self) -> Path:
         """Says that Orthweb made `state`: written first, deleted last."""
         return self.state / "site.json"

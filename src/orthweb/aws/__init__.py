@@ -1,0 +1,1 @@
+"""The site on AWS: drives Terraform, and does what is not Terraform's, such as secrets' values and failover."""

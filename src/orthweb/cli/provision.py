@@ -1,0 +1,215 @@
+"""`orthweb plan | apply | output | destroy`: the site on AWS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orthweb.cli.console import JsonOption, SiteOption, escape, print_json, site_at, stderr, stdout, warn
+from orthweb.cli.plans import plan_dict, show_plan, showing
+from orthweb.errors import Failure, InputError
+
+if TYPE_CHECKING:
+    from orthweb.aws.provisioning import Provisioning
+    from orthweb.aws.workspace import Plan
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask, where no data would be lost.")]
+ConfirmOption = Annotated[
+    str | None,
+    typer.Option("--confirm", metavar="NAME", help="The site's name: do not ask, even where data would be lost."),
+]
+CreateStateOption = Annotated[
+    bool, typer.Option("--create-state", help="Make the bucket of aws.state when it is not there.")
+]
+
+# What the guide says of each.
+_MEANINGS = {
+    "site_address": "where browsers (HTTPS, port 443) and devices (DICOM over TLS, port 11112) reach the site",
+    "host_info": "the two hosts, for Session Manager",
+    "s3_bucket": "where the images are kept; only the hosts get at them",
+    "db_endpoint": "where the index is kept; only the hosts get at it",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(plan)
+    app.command()(apply)
+    app.command()(output)
+    app.command()(destroy)
+
+
+def plan(
+    site: SiteOption = Path("."),
+    create_state: CreateStateOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what `apply` would do on AWS, and do nothing."""
+    with _provisioning(site, "plan") as work:
+        _begin(work, create_state, quiet=as_json)
+        found = _planned(work)
+    if as_json:
+        print_json(plan_dict(found))
+    else:
+        show_plan(found)
+
+
+def apply(
+    site: SiteOption = Path("."),
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    create_state: CreateStateOption = False,
+) -> None:
+    """Make the site on AWS equal to orthweb.yaml: shows what would change, asks, and does it.
+
+    When it fails or is interrupted, the same command goes on. Terraform's own words are in .orthweb/logs/terraform.log.
+    """
+    with _provisioning(site, "apply") as work:
+        _begin(work, create_state)
+        found = _planned(work)
+        show_plan(found)
+        if found.changes:
+            _ask(work.site.name, "apply", found, yes, confirm)
+        _carried_out(work, found)
+    show_outputs(work.outputs)
+    stderr().print(
+        f"{work.site.name} is made. Its hosts have nothing to run yet: this version of Orthweb does not install them."
+    )
+
+
+def output(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """Show the addresses of the site on AWS, as the last apply has left them."""
+    with _provisioning(site, "output") as work:
+        work.begin()
+    if not work.outputs:
+        raise Failure(f"{work.site.name} has not been applied", "'orthweb apply' makes it")
+    if as_json:
+        print_json({name: work.outputs[name] for name in _MEANINGS} | {"site": work.outputs["site"]})
+    else:
+        show_outputs(work.outputs)
+
+
+def destroy(site: SiteOption = Path("."), confirm: ConfirmOption = None) -> None:
+    """Take the site off AWS, with its data unless it is a production site or says keep_data.
+
+    Says first what is lost and what is kept, and looks afterwards for what is left.
+    """
+    with _provisioning(site, "destroy") as work:
+        _begin(work, create_state=False)
+        with _status("comparing with what is on AWS"):
+            found = work.plan_destroy(lambda event: None)
+        if not found.changes:
+            stderr().print(f"{work.site.name} is not on AWS: nothing to destroy")
+            return
+        show_plan(found)
+        kept = _kept(work) if work.keeps_data else []
+        for line in kept:
+            stdout().print(f"kept: {line}", markup=False)
+        _ask(work.site.name, "destroy", found, False, confirm)
+        from orthweb.aws.progress import Progress
+
+        with showing(Progress(found.steps)) as heard:
+            left = work.destroy(heard)
+    for arn in left.ending:
+        stdout().print(f"AWS deletes by itself after its waiting time: {arn}", markup=False)
+    for line in kept:
+        stdout().print(f"kept: {line}", markup=False)
+    # Buckets and key that were kept on purpose still carry the site's tags.
+    surprises = [arn for arn in left.there if not (work.keeps_data and _is_kept(arn))]
+    if surprises:
+        raise Failure(f"{work.site.name}: still on AWS: {', '.join(surprises)}", "delete it there, by hand")
+    stderr().print(f"{work.site.name} is destroyed; nothing else of it is left on AWS")
+
+
+def show_outputs(outputs: dict[str, Any]) -> None:
+    """Print the site's addresses with what they mean."""
+    console = stdout()
+    for name, meaning in _MEANINGS.items():
+        console.print(f"[bold]{name}[/] = {escape(str(outputs[name]))}")
+        console.print(f"    {meaning}", style="dim")
+
+
+@contextmanager
+def _provisioning(folder: Path, command: str) -> Iterator[Provisioning]:
+    """Hold the site's lock and record the command in its history while the body works with AWS."""
+    from orthweb.aws.provisioning import Provisioning, Voice, aws_of
+    from orthweb.site.history import recorded
+    from orthweb.site.lock import site_lock
+
+    site, paths = site_at(folder)
+    aws_of(site)
+    console = stderr()
+    mark = "[green]✓[/] " if console.is_terminal else ""
+    voice = Voice(step=lambda line: None, say=lambda line: console.print(mark + escape(line)), warn=warn)
+    with site_lock(paths, command), recorded(paths, command):
+        yield Provisioning(site, paths, voice)
+
+
+def _begin(work: Provisioning, create_state: bool, quiet: bool = False) -> None:
+    with _status("preparing"):
+        identity = work.begin(create_state)
+    if not quiet and work.site.aws is not None:
+        stderr().print(
+            f"{work.site.name} in {work.site.aws.region}, account {identity.account}, as {identity.arn}", markup=False
+        )
+
+
+def _planned(work: Provisioning) -> Plan:
+    with _status("comparing with what is on AWS"):
+        found = work.plan(lambda event: None)
+    for trouble in found.warnings:
+        warn(f"{trouble.summary}: {trouble.detail}")
+    return found
+
+
+def _carried_out(work: Provisioning, found: Plan) -> None:
+    from orthweb.aws.progress import Progress
+
+    with showing(Progress(found.steps)) as heard:
+        work.apply(found, heard)
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    console = stderr()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+def _ask(name: str, command: str, found: Plan, yes: bool, confirm: str | None) -> None:
+    """Have a person agree; where data would be lost, by the site's name. Raises InputError when nobody does."""
+    loses = bool(found.losses)
+    if confirm is not None:
+        if confirm != name:
+            raise InputError(f"--confirm: {confirm}: the site is called {name}", "nothing was done")
+        return
+    if yes and not loses:
+        return
+    by_name = loses or command == "destroy"
+    if not sys.stdin.isatty():
+        option = f"--confirm {name}" if by_name else "--yes"
+        raise InputError(f"{command}: nobody can be asked here", f"add {option} if that is meant")
+    if by_name:
+        if typer.prompt("Type the site's name to go on") != name:
+            raise InputError(f"{command}: that is not the site's name", "nothing was done")
+    elif not typer.confirm("Do this?"):
+        raise InputError(f"{command}: not confirmed", "nothing was done")
+
+
+def _kept(work: Provisioning) -> list[str]:
+    site = work.outputs.get("site", {})
+    known = {"the images": "bucket", "the logs": "log_bucket", "the key": "kms_key"}
+    lines = [f"{what}: {site[field]}" for what, field in known.items() if field in site]
+    return [*lines, "a final snapshot of the database, and its automated backups"]
+
+
+def _is_kept(arn: str) -> bool:
+    return arn.split(":")[2] in ("s3", "kms") or ":snapshot:" in arn or ":auto-backup:" in arn
