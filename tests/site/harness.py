@@ -88,7 +88,7 @@ def serving(command: Sequence[str | Path], port: int, **options: Any) -> Iterato
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     try:
-        eventually(listens, 20, f"{command[0]} to listen on port {port}")
+        eventually(listens, 60, f"{command[0]} to listen on port {port}")
         yield process
     finally:
         process.kill()
