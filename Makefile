@@ -27,14 +27,17 @@ fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 
 		PYTHONPATH=tests/unit $(BIN)/python tests/fuzz/dicom.py $$target $(SECONDS) || exit; \
 	done
 
-lint: environment-dev ## Check style and types
+lint: environment-dev ## Check style, types and the Terraform modules
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(CODE)
+	@PYTHONPATH=tests/terraform:tests/site $(BIN)/python scripts/compliance_scan.py
 
-bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation and audit
+bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation, audit and AWS
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit; do $(BIN)/python bench/$$figure.py || exit; done
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws; do \
+		PYTHONPATH=tests/terraform:tests/site $(BIN)/python bench/$$figure.py || exit; \
+	done
 
 docs: environment-dev ## Build the guide into build/docs/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
@@ -44,13 +47,14 @@ format: environment-dev ## Put the code into the house style
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml - --quiet --universal --system-certs \
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --system-certs \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --annotation-style line
 BUILD = sed -n '/^\[build-system\]/,/^$$/s/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
 
 lock: environment-dev ## Resolve pyproject.toml anew into the lock files (UPGRADE=1 takes newer releases)
-	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --extra aws --extra s3 --output-file requirements.lock
-	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --constraints requirements.lock --output-file requirements-dev.lock
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml - --extra aws --extra s3 --output-file requirements.lock
+	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml - --all-extras --constraints requirements.lock --output-file requirements-dev.lock
+	@echo "checkov>=3.2" | $(LOCK) $(if $(UPGRADE),--upgrade) - --output-file requirements-checkov.lock
 
 clean: down ## End the demo site and remove what was built (the demo's data stay)
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/orthweb.egg-info

@@ -85,8 +85,7 @@ class AwsSite:
 
     def orthweb(self, *words: str | Path, timeout: float = 400, **more: str) -> Done:
         """Run a command of Orthweb's on the site; `more` are variables of its environment."""
-        command, *rest = words
-        return orthweb(command, "-C", self.folder, *rest, timeout=timeout, env={**self.environment, **more})
+        return orthweb(*words, "-C", self.folder, timeout=timeout, env={**self.environment, **more})
 
     def output(self) -> dict[str, Any]:
         """What `orthweb output --json` says."""

@@ -1,4 +1,4 @@
-"""The Terraform modules: formatted, valid, tested by themselves, planned offline, documented and shipped."""
+"""The Terraform modules: valid, tested by themselves, planned offline, documented and shipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory, provider: Path | None) -
 
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> Path:
-    """A copy of the modules, with the provider."""
-    folder = tmp_path_factory.mktemp("terraform") / "modules"
-    shutil.copytree(tools.MODULES, folder, ignore=shutil.ignore_patterns(".terraform*"))
-    tools.run(folder, variables, ["init", "-backend=false", "-input=false", "-no-color"])
-    return folder
-
-
-def test_the_modules_are_formatted(variables: dict[str, str]) -> None:
-    tools.run(tools.MODULES, variables, ["fmt", "-check", "-diff", "-recursive", "-no-color"])
+    return tools.working_copy(tmp_path_factory.mktemp("terraform") / "modules", variables)
 
 
 @pytest.mark.slow
@@ -69,27 +60,6 @@ def test_the_default_key_is_taken_where_there_is_one(modules: Path, tmp_path: Pa
     variables = tools.environment(tmp_path, provider)
     said = tools.run(modules, variables, ["test", "-filter=tests/default_key.tftest.hcl", "-no-color"])
     assert "1 passed, 0 failed" in said, said
-
-
-def test_hosts_are_made_beside_the_database_and_not_after_it(modules: Path, variables: dict[str, str]) -> None:
-    needs = defaultdict(set)
-    for one, other in re.findall(r'"([^"]+)" -> "([^"]+)"', tools.run(modules, variables, ["graph"])):
-        needs[one].add(other)
-
-    def all_needs(start: str) -> set[str]:
-        seen: set[str] = set()
-        waiting = [start]
-        while waiting:
-            for one in needs[waiting.pop()] - seen:
-                seen.add(one)
-                waiting.append(one)
-        return seen
-
-    host, database = "module.hosts.aws_instance.this", "module.database.aws_db_instance.this"
-    assert not any(one.startswith("module.database.") for one in all_needs(host))
-    assert host not in all_needs(database)
-    assert database not in all_needs("module.identity.aws_iam_role_policy.data"), "the bundle is read at the first boot"
-    assert database in all_needs("aws_s3_object.values")
 
 
 def test_every_refusal_of_a_variable_is_tested() -> None:

@@ -74,6 +74,13 @@ def environment(home: Path, provider: Path | None) -> dict[str, str]:
     return variables
 
 
+def working_copy(folder: Path, variables: Mapping[str, str]) -> Path:
+    """Copy the modules to a new folder and give them the provider."""
+    shutil.copytree(MODULES, folder, ignore=shutil.ignore_patterns(".terraform*"))
+    run(folder, variables, ["init", "-backend=false", "-input=false", "-no-color"])
+    return folder
+
+
 def run(folder: Path, variables: Mapping[str, str], arguments: Sequence[str]) -> str:
     """Run Terraform in a folder and give what it printed; a test fails with that when Terraform does."""
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orthweb.errors import Failure
+from orthweb.validation.probes.index import connect
 from orthweb.validation.target import DatabaseAddress
 
 if TYPE_CHECKING:
     import psycopg
 
 _PORTION = 10_000
+_SECONDS = 10.0
 _TOTALS = """
 SELECT count(*), coalesce(sum(compressedsize), 0)::bigint FROM attachedfiles
 WHERE %(after)s::text = '' OR uuid COLLATE "C" > %(after)s
@@ -156,29 +159,18 @@ def connected(address: DatabaseAddress, schema: str | None = None) -> Iterator[I
     """
     import psycopg
 
-    # What a caller's PGHOSTADDR, PGSERVICE and the like say is meant for another server.
+    # No parameter says that a caller's PGSERVICE and the like, meant for another server, are off.
     for variable in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[variable]
     try:
-        connection = psycopg.connect(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            dbname=address.name,
-            password=address.password,
-            sslmode="verify-full",
-            sslrootcert=str(address.ca),
-            connect_timeout=10,
-            # Between two portions of rows hours may pass, in which a firewall forgets a silent connection.
-            keepalives_idle=30,
-            application_name="orthweb-audit",
-            autocommit=True,
-        )
+        connection = connect(address, _SECONDS, application="orthweb-audit", limited=False)
         # Its own context would also roll back, and tell that it can't after an interruption.
         with closing(connection):
             if schema:
                 connection.execute("SELECT set_config('search_path', %s, false)", (schema.lower(),))
             yield Index(connection)
+    except socket.gaierror as error:
+        raise Failure(f"the index at {address.host}: {error.strerror}", "see the name servers") from None
     except psycopg.errors.UndefinedTable:
         raise Failure("the index has no tables of Orthanc yet", "bring the site up once") from None
     except psycopg.Error as error:

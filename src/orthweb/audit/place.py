@@ -7,6 +7,7 @@ from pathlib import Path
 from orthweb.audit.folder import Folder
 from orthweb.audit.objects import Storage
 from orthweb.errors import InputError
+from orthweb.validation.probes.objects import settings
 from orthweb.validation.target import BucketStorage, FolderStorage
 
 
@@ -28,20 +29,10 @@ def open_storage(storage: FolderStorage | BucketStorage, served: Path) -> Storag
     # botocore takes a third of a second to import.
     from orthweb.audit.bucket import Remote
     from orthweb.audit.served import Served
-    from orthweb.plugins.s3_settings import Settings, SettingsError
+    from orthweb.plugins.s3_settings import SettingsError
 
-    settings = Settings(
-        storage.bucket,
-        storage.region,
-        # Without keys it is the machine's own role that may use the bucket.
-        storage.access_key or None,
-        storage.secret_key or None,
-        storage.endpoint,
-        root=storage.root_path,
-        virtual_addressing=False,
-        ca_bundle=str(storage.ca) if storage.ca else None,
-    )
+    reached = settings(storage)
     try:
-        return Served(served, settings) if storage.embedded else Remote(settings)
+        return Served(served, reached) if storage.embedded else Remote(reached)
     except SettingsError as error:
         raise InputError(str(error), "check the storage section of orthweb.yaml") from None

@@ -46,7 +46,7 @@ class Account:
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
         with _told(aws):
-            self._session = _session(aws)
+            self._session = _session(aws.profile)
 
     def client(self, service: str) -> BaseClient:
         """Give the client of a service, such as `ec2`; its calls raise botocore's errors."""
@@ -86,6 +86,12 @@ class Account:
                 "use credentials of that account, such as by aws.profile",
             )
         return found
+
+
+def usual_region() -> str | None:
+    """The region that the environment or the AWS configuration names; raises Failure when Orthweb cannot look."""
+    region = _session(None).get_config_variable("region")
+    return str(region) if region else None
 
 
 def check_region(account: Account) -> None:
@@ -164,12 +170,12 @@ def _quota(account: Account, service: str, code: str) -> int:
     return int(told["Quota"]["Value"])
 
 
-def _session(aws: Aws) -> Session:
+def _session(profile: str | None) -> Session:
     try:
         from botocore.session import Session
     except ImportError:
         raise Failure("Orthweb was installed without its part for AWS", "pip install 'orthweb[aws]'") from None
-    return Session(profile=aws.profile)
+    return Session(profile=profile)
 
 
 @contextmanager

@@ -30,12 +30,15 @@ class Change:
         One of `create`, `update`, `replace`, `destroy`, `forget`.
     attributes:
         Names of what changes in it; empty where that is not known.
+    half_made:
+        It was being made when that failed or was interrupted, and is made anew.
     """
 
     address: str
     kind: str
     action: str
     attributes: tuple[str, ...] = ()
+    half_made: bool = False
 
     @property
     def concern(self) -> str:
@@ -68,7 +71,8 @@ def change_of(event: Mapping[str, Any]) -> Change | None:
     action = _ACTIONS.get(change["action"])
     if action is None:
         return None
-    return Change(change["resource"]["addr"], change["resource"]["resource_type"], action)
+    resource = change["resource"]
+    return Change(resource["addr"], resource["resource_type"], action, half_made=change.get("reason") == "tainted")
 
 
 def with_attributes(changes: Iterable[Change], shown: Mapping[str, Any]) -> list[Change]:

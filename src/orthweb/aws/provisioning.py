@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orthweb
 from orthweb.aws.account import Account, Identity, check_network, check_region, quota_warnings
-from orthweb.aws.handover import fill_secrets
+from orthweb.aws.handover import Handover
 from orthweb.aws.program import find_program
 from orthweb.aws.remains import Remains, remains
 from orthweb.aws.state_bucket import ensure_state_bucket
+from orthweb.aws.target import keep_outputs
 from orthweb.aws.workspace import Heard, Plan, Workspace
 from orthweb.errors import Failure, InputError
 from orthweb.render.terraform import MODULE, terraform_values, terraform_warnings
 from orthweb.site.aws import Aws
 from orthweb.site.model import Environment, Site
 from orthweb.site.paths import SitePaths
+from orthweb.site.voice import Voice
 
 # What outlives the site where its data are to be kept: the bucket of the images is no use without the key.
 _KEPT_MODULES = ("key", "storage")
-
-
-@dataclass(frozen=True)
-class Voice:
-    """How the provisioning speaks: of what it does, of what is done, and of what a person should know."""
-
-    step: Callable[[str], None]
-    say: Callable[[str], None]
-    warn: Callable[[str], None]
 
 
 class Provisioning:
@@ -42,6 +33,7 @@ class Provisioning:
         self._account = Account(aws_of(site))
         self._workspace: Workspace | None = None
         self._outputs: dict[str, Any] = {}
+        self._made_by = orthweb.__version__
 
     @property
     def workspace(self) -> Workspace:
@@ -74,7 +66,8 @@ class Provisioning:
             self._voice.say(f"made the bucket for the state: {aws_of(self.site).state}")
         workspace = Workspace(self.site, self.paths, program, self._voice.step)
         workspace.prepare(terraform_values(self.site))
-        self._workspace, self._outputs = workspace, workspace.outputs()
+        self._workspace = workspace
+        self._read_outputs()
         self._check_version()
         return identity
 
@@ -85,18 +78,20 @@ class Provisioning:
         if not self._outputs:
             for line in quota_warnings(self._account):
                 self._voice.warn(line)
-        return self.workspace.plan(heard)
+        return self.workspace.plan(heard, finished=bool(self._outputs))
 
     def apply(self, plan: Plan, heard: Heard) -> None:
         """Carry out a plan, then fill the site's secrets; the same command goes on when it failed or was stopped."""
         if plan.changes:
             self.workspace.apply(plan, heard)
-        self._outputs = self.workspace.outputs()
-        self._voice.step("filling the secrets")
-        fill_secrets(
-            self._account, self.site, self.paths, self._outputs["site_address"], self._outputs["site"]["secrets"],
-            self._voice.say,
-        )  # fmt: skip
+        self._read_outputs()
+        self._fill_secrets()
+
+    def rotate_certificate(self) -> None:
+        """Give the hosts a new server certificate, which they show when they next look. Raises Failure."""
+        if not self._outputs:
+            raise Failure(f"{self.site.name} has not been applied", "'orthweb apply' makes it, with a certificate")
+        self._fill_secrets(new_certificate=True)
 
     def plan_destroy(self, heard: Heard) -> Plan:
         """Find out what a destroy would take away; what is to be kept is not among it.
@@ -115,7 +110,7 @@ class Provisioning:
         if not self.keeps_data:
             return plan
         lasting = [change for change in plan.changes if change.concern not in _KEPT_MODULES]
-        return Plan(lasting, plan.drift, plan.warnings, destroys=True)
+        return Plan(lasting, plan.deleted, plan.warnings, destroys=True)
 
     @property
     def keeps_data(self) -> bool:
@@ -139,11 +134,25 @@ class Provisioning:
             if kept:
                 self.workspace.forget(kept)
         self.workspace.apply(self.workspace.plan(lambda event: None, destroy=True), heard)
+        keep_outputs(self.paths, {})
         self._voice.step("looking for what is left")
         return remains(self._account, self.site.name)
 
+    def _fill_secrets(self, new_certificate: bool = False) -> None:
+        self._voice.step("filling the secrets")
+        arns = self._outputs["site"]["secrets"]
+        handover = Handover(self._account, self.site, self.paths, self._outputs["site_address"])
+        handover.fill(arns, self._voice.say, new_certificate)
+
+    def _read_outputs(self) -> None:
+        found = self.workspace.outputs()
+        # An apply that was not finished leaves those that it knew.
+        self._outputs = found if "site" in found else {}
+        self._made_by = str(found.get("orthweb_version", orthweb.__version__))
+        keep_outputs(self.paths, self._outputs)
+
     def _check_version(self) -> None:
-        made_by = str(self._outputs.get("orthweb_version", orthweb.__version__))
+        made_by = self._made_by
         if _numbers(made_by) > _numbers(orthweb.__version__):
             raise Failure(
                 f"{self.site.name} was last applied by Orthweb {made_by}, and this is {orthweb.__version__}",

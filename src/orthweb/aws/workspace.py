@@ -37,14 +37,17 @@ class Plan:
 
     Attributes
     ----------
-    drift:
-        Addresses of what somebody has changed or deleted by hand.
+    deleted:
+        Addresses of what was deleted since the last apply, by somebody's hand.
+    finished:
+        The site was applied to its end before. Until then its secrets are empty, so nobody can have stored anything.
     """
 
     changes: list[Change]
-    drift: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     warnings: list[Trouble] = field(default_factory=list)
     destroys: bool = False
+    finished: bool = True
 
     @property
     def steps(self) -> int:
@@ -54,7 +57,7 @@ class Plan:
     @property
     def losses(self) -> list[Change]:
         """What would cost data."""
-        return [change for change in self.changes if change.loses]
+        return [change for change in self.changes if change.loses and (self.finished or not change.half_made)]
 
 
 class Workspace:
@@ -120,8 +123,15 @@ class Workspace:
             )
         write_file(mark, wanted)
 
-    def plan(self, heard: Heard, destroy: bool = False) -> Plan:
+    def plan(self, heard: Heard, destroy: bool = False, finished: bool = True) -> Plan:
         """Find out what would change, and keep that as what gets applied.
+
+        Parameters
+        ----------
+        destroy:
+            Take everything away.
+        finished:
+            As of `Plan`.
 
         Raises
         ------
@@ -132,15 +142,16 @@ class Workspace:
         """
         self._step("comparing with what is on AWS")
         changes: list[Change] = []
-        drift: dict[str, bool] = {}
+        deleted: list[str] = []
         warnings: list[Trouble] = []
 
         def hear(event: Event) -> None:
             change = change_of(event)
             if change is not None:
                 changes.append(change)
-            if event.get("type") == "resource_drift":
-                drift[event["change"]["resource"]["addr"]] = event["change"]["action"] == "delete"
+            # What AWS itself adds to a resource is drift to Terraform as well, so only what is gone is told.
+            if event.get("type") == "resource_drift" and event["change"]["action"] == "delete":
+                deleted.append(event["change"]["resource"]["addr"])
             trouble = trouble_of(event)
             if trouble is not None and trouble.severity == "warning":
                 warnings.append(trouble)
@@ -150,10 +161,7 @@ class Workspace:
         self._carry_out(words, hear)
         if any(change.action not in (CREATE, DESTROY) for change in changes):
             changes = with_attributes(changes, self._json(["show", "-json", _PLAN]))
-        # What AWS itself adds to a resource is drift to Terraform as well, and changes nothing.
-        touched = {change.address for change in changes}
-        drifted = [address for address, deleted in sorted(drift.items()) if deleted or address in touched]
-        return Plan(changes, [] if destroy else drifted, warnings, destroy)
+        return Plan(changes, [] if destroy else sorted(deleted), warnings, destroy, finished)
 
     def apply(self, plan: Plan, heard: Heard) -> None:
         """Carry out the plan that was made last; raises as `plan` does."""

@@ -1,13 +1,15 @@
-"""`orthweb certs show | issue | rotate | use`: the certificates of the site."""
+"""`orthweb certs show | issue | rotate | use | export | import`: the certificates of the site."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, changing, print_json, site_at, stderr, stdout
+from orthweb.cli.console import JsonOption, SiteOption, changing, locked, print_json, site_at, stderr, stdout
+from orthweb.errors import Failure, InputError
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: the site's authority, its server and its devices.")
 
@@ -49,10 +51,11 @@ def issue(
 
     With --pkcs12 or --java a generated password protects the store; it is written to a file beside it.
     """
-    from orthweb.local.certificates import issue_device
+    from orthweb.pki.of_site import issue_device
 
-    with changing(site, f"certs issue {name}") as engine:
-        written = issue_device(engine.paths, engine.site, name, to, host or (), pkcs12, java)
+    described, paths = site_at(site)
+    with locked(described, paths, f"certs issue {name}"):
+        written = issue_device(paths, described, name, to, host or (), pkcs12, java)
     for path in written:
         stderr().print(f"wrote {path}")
 
@@ -60,6 +63,15 @@ def issue(
 @app.command()
 def rotate(site: SiteOption = Path(".")) -> None:
     """Replace the server certificate by a new one. Associations in flight go on."""
+    described, paths = site_at(site)
+    if described.aws is not None:
+        from orthweb.aws.provisioning import Provisioning
+
+        with locked(described, paths, "certs rotate") as voice:
+            work = Provisioning(described, paths, voice)
+            work.begin()
+            work.rotate_certificate()
+        return
     with changing(site, "certs rotate") as engine:
         engine.rotate_certificate()
 
@@ -73,9 +85,72 @@ def use(
     chain: Annotated[Path | None, typer.Argument(metavar="[CHAIN]", help="Intermediate certificates in PEM.")] = None,
     site: SiteOption = Path("."),
 ) -> None:
-    """Use your own server certificate: checks it, writes it into orthweb.yaml, and shows it from then on."""
+    """Use your own server certificate: checks it, writes it into orthweb.yaml, and shows it from then on.
+
+    On AWS, write its files into tls.certificate in orthweb.yaml and apply.
+    """
     with changing(site, "certs use") as engine:
         engine.use_certificate(certificate, key, chain)
+
+
+PassphraseOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", metavar="FILE", help="First line of this file, instead of asking.", dir_okay=False
+    ),
+]
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as clinic-authority.p12.")],
+    site: SiteOption = Path("."),
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Write the site's authority with its key to a file, for an administrator who takes over.
+
+    Whoever has the file and its passphrase can issue certificates that open the site. Hand the two over on
+    different ways.
+    """
+    from orthweb.pki.handing_over import export_authority
+    from orthweb.pki.of_site import authority
+
+    described, paths = site_at(site)
+    if not (paths.pki / "ca.key").exists():
+        raise Failure(
+            f"{paths.pki / 'ca.key'}: is not there", "the authority is made by 'orthweb up' or 'orthweb apply'"
+        )
+    passphrase = _passphrase(passphrase_file, "Passphrase for the file", twice=True)
+    with locked(described, paths, "certs export"):
+        export_authority(authority(paths, described), to, passphrase)
+    stderr().print(f"wrote {to}: the site's authority with its key")
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What 'orthweb certs export' wrote.")],
+    site: SiteOption = Path("."),
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Take over a site's authority from a file, so that certificates can be issued from here."""
+    from orthweb.pki.handing_over import import_authority
+
+    described, paths = site_at(site)
+    passphrase = _passphrase(passphrase_file, "Passphrase of the file", twice=False)
+    with locked(described, paths, "certs import"):
+        found = import_authority(source, passphrase, paths.pki)
+    stderr().print(f"this site's authority is {found.certificate.subject.rfc4514_string()}")
+
+
+def _passphrase(file: Path | None, prompt: str, twice: bool) -> str:
+    if file is not None:
+        try:
+            return (file.read_text(encoding="utf-8").splitlines() or [""])[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--passphrase-file: {file}: cannot be read ({error})", "a text file is needed") from None
+    if not sys.stdin.isatty():
+        raise InputError("--passphrase-file: missing, and nobody can be asked here", "name a file that holds it")
+    return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice))
 
 
 def _lines(certificate: dict[str, Any]) -> list[tuple[str, Any]]:

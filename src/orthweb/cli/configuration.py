@@ -32,9 +32,19 @@ def init(
     ] = None,
     owner: Annotated[str, typer.Option(help="Who answers for the site.", metavar="OWNER")] = "",
     environment: EnvironmentOption = "dev",
+    aws: Annotated[bool, typer.Option("--aws", help="For a site on AWS.")] = False,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Region of AWS; with --aws.", metavar="REGION", show_default="that of your AWS configuration"
+        ),
+    ] = None,
 ) -> None:
-    """Write a short commented orthweb.yaml, with ports that are free here, and its JSON Schema for editors."""
-    from orthweb.site.example import example, schema_text
+    """Write a short commented orthweb.yaml, and its JSON Schema for editors.
+
+    A site on this machine gets ports that are free here.
+    """
+    from orthweb.site.example import example, example_on_aws, schema_text
     from orthweb.site.files import write_file
     from orthweb.site.load import SCHEMA_FILE, SITE_FILE, parse_site
 
@@ -43,12 +53,19 @@ def init(
         raise InputError(f"{path}: is there already", "edit it, or choose another folder with -C")
     if site.exists() and not site.is_dir():
         raise InputError(f"{site}: is not a folder", "choose another with -C")
-    text = example(name or _name_of(site.resolve()), owner, environment, *_free_ports())
+    if region is not None and not aws:
+        raise InputError("--region: is for a site on AWS", "add --aws, or leave it out")
+    name = name or _name_of(site.resolve())
+    if aws:
+        text = example_on_aws(name, owner, environment, region or _usual_region())
+    else:
+        text = example(name, owner, environment, *_free_ports())
     parse_site(text)
     site.mkdir(parents=True, exist_ok=True)
     write_file(site / SCHEMA_FILE, schema_text(), 0o644)
     write_file(path, text, 0o644)
-    stderr().print(f"wrote {path}; 'orthweb up' brings the site up")
+    brings = "'orthweb plan' shows what it would make on AWS" if aws else "'orthweb up' brings the site up"
+    stderr().print(f"wrote {path}; {brings}")
 
 
 def render(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
@@ -57,7 +74,8 @@ def render(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     Passwords are never shown.
     """
     from orthweb.local.config import read_rendered
-    from orthweb.local.engine import Engine, Voice
+    from orthweb.local.engine import Engine
+    from orthweb.site.voice import Voice
 
     described, paths = site_at(site)
     engine = Engine(described, paths, Voice(say=lambda _: None, warn=warn, step=lambda _: None))
@@ -100,6 +118,16 @@ def _difference(path: str, old: str | None, new: str) -> list[str]:
 def _name_of(folder: Path) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")[:32].strip("-")
     return name if re.fullmatch(r"[a-z].+", name) else "my-site"
+
+
+def _usual_region() -> str:
+    """The region that a person's AWS configuration names."""
+    from orthweb.aws.account import usual_region
+
+    found = usual_region()
+    if found is None:
+        raise InputError("--region: your AWS configuration names none", "name one, such as --region eu-central-1")
+    return found
 
 
 def _free_ports() -> tuple[int, int]:

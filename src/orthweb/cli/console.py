@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from orthweb.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from orthweb.local.engine import Engine
     from orthweb.site.model import Site
     from orthweb.site.paths import SitePaths
+    from orthweb.site.voice import Voice
 
 SiteOption = Annotated[
     Path,
@@ -29,6 +32,8 @@ SiteOption = Annotated[
         metavar="FOLDER",
     ),
 ]
+HERE = "ORTHWEB_HERE"
+"""Set when a copy of a site on AWS is meant, on this machine."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -75,34 +80,66 @@ def amount(count: int) -> str:
 
 
 def site_at(folder: Path) -> tuple[Site, SitePaths]:
-    """Load the site that `folder` describes; raises InputError."""
+    """Load the site that `folder` describes, as one on this machine where `--here` is given; raises InputError."""
     from orthweb.site.load import load_site
     from orthweb.site.paths import SitePaths
 
     root = Path(os.path.abspath(folder))
-    return load_site(root), SitePaths(root)
+    site = load_site(root)
+    return site.model_copy(update={"aws": None}) if HERE in os.environ else site, SitePaths(root)
+
+
+def site_here(folder: Path, command: str) -> tuple[Site, SitePaths]:
+    """Load a site that runs on this machine; raises InputError, also for one that is on AWS."""
+    site, paths = site_at(folder)
+    if site.aws is not None:
+        raise InputError(
+            f"{command}: this site is on AWS, where 'orthweb apply' and 'orthweb destroy' are for that",
+            f"'orthweb --here {command}' runs a copy of it on this machine",
+        )
+    return site, paths
 
 
 @contextmanager
 def changing(folder: Path, command: str) -> Iterator[Engine]:
-    """Hold the site's lock, show progress and record the command in the site's history while the body changes it."""
-    from orthweb.local.engine import Engine, Voice
+    """Let the body change the site on this machine, as `locked`, and show what is being done."""
+    from orthweb.local.engine import Engine
+
+    site, paths = site_here(folder, command)
+    with locked(site, paths, command, progress=True) as voice:
+        yield Engine(site, paths, voice)
+
+
+@contextmanager
+def locked(site: Site, paths: SitePaths, command: str, progress: bool = False) -> Iterator[Voice]:
+    """Hold the site's lock and record the command in the site's history while the body changes it.
+
+    Gives how it is heard; with `progress` what is being done now is shown on a terminal.
+    """
     from orthweb.site.history import recorded
     from orthweb.site.lock import site_lock
 
-    site, paths = site_at(folder)
+    with site_lock(paths, command), recorded(paths, command), speaking(command if progress else None) as voice:
+        yield voice
+
+
+@contextmanager
+def speaking(doing: str | None) -> Iterator[Voice]:
+    """Give how a command is heard: lines that stay, and on a terminal one that tells what is `doing`, unless None."""
+    from orthweb.site.voice import Voice
+
     console = stderr()
-    with site_lock(paths, command), recorded(paths, command):
-        if not console.is_terminal:
-            yield Engine(site, paths, Voice(lambda line: console.print(escape(line)), warn, lambda _: None))
-            return
-        with console.status(command) as status:
-            voice = Voice(
-                say=lambda line: console.print(f"[green]✓[/] {escape(line)}"),
-                warn=warn,
-                step=lambda line: status.update(escape(line)),
-            )
-            yield Engine(site, paths, voice)
+    if not console.is_terminal:
+        yield Voice(lambda line: console.print(escape(line)), warn, lambda _: None)
+        return
+    status = console.status(doing or "")
+    voice = Voice(
+        say=lambda line: console.print(f"[green]✓[/] {escape(line)}"),
+        warn=warn,
+        step=lambda line: status.update(escape(line)),
+    )
+    with nullcontext() if doing is None else status:
+        yield voice
 
 
 def escape(text: str) -> str:

@@ -107,7 +107,7 @@ def destination(
         host, port = _host_and_port(to)
     elif own is not None:
         _check_known(own[0], calling)
-        host, port, called = "localhost", own[0].dicom.port, called or own[0].orthanc.ae_title
+        host, port, called = _address(*own), own[0].dicom.port, called or own[0].orthanc.ae_title
     if called is None:
         raise InputError("--called: missing", "give the AE title of the archive that --to names")
     if server_name is not None:
@@ -115,6 +115,14 @@ def destination(
     tls = None if plain else client_context(_tls_files(own, certificate, key, ca))
     peer = Peer(host, port, ae_title("--called", called), ae_title("--calling", calling), tls, server_name)
     return Destination(peer, own[1].state / "transfers" if own else state_of_user("transfers"))
+
+
+def _address(site: Site, paths: SitePaths) -> str:
+    if site.aws is None:
+        return "localhost"
+    from orthweb.aws.target import site_address
+
+    return site_address(paths)
 
 
 def _check_known(site: Site, calling: str) -> None:
@@ -163,13 +171,14 @@ def _tls_files(
     own: tuple[Site, SitePaths] | None, certificate: Path | None, key: Path | None, ca: Path | None
 ) -> TlsFiles:
     from orthweb.dicom.tls import TlsFiles
-    from orthweb.local.own_device import own_device
+    from orthweb.pki.own_device import own_device
     from orthweb.site.model import OwnCertificate
 
     if own is not None and (certificate is None or ca is None):
         described, paths = own
         if not (paths.pki / "ca.crt").exists():
-            raise Failure(f"{paths.root}: this site has never been up", "bring it up with 'orthweb up'")
+            command = "up" if described.aws is None else "apply"
+            raise Failure(f"{paths.root}: this site has never been up", f"bring it up with 'orthweb {command}'")
         # The owner of a certificate of their own has told this machine whom to trust, or says it.
         if not isinstance(described.tls.certificate, OwnCertificate):
             ca = ca or paths.pki / "ca.crt"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orthweb.cli.console import SiteOption, changing, site_at, stderr, stdout
+from orthweb.cli.console import SiteOption, changing, site_here, stderr, stdout
 from orthweb.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def down(
 
     With --purge the site's .orthweb folder goes too, with every image in it.
     """
-    described, paths = site_at(site)
+    described, paths = site_here(site, "down")
     if not paths.state.exists():
         stderr().print(f"{described.name} is not up: nothing to stop")
         return

@@ -16,6 +16,8 @@ from orthweb.cli import (
     audit,
     certs,
     configuration,
+    connect,
+    day_two,
     demo,
     lifecycle,
     observe,
@@ -26,7 +28,7 @@ from orthweb.cli import (
     setup,
     validate,
 )
-from orthweb.cli.console import report
+from orthweb.cli.console import HERE, report
 from orthweb.errors import OrthwebError
 
 app = typer.Typer(
@@ -47,6 +49,8 @@ retrieve.register(app)
 validate.register(app)
 audit.register(app)
 provision.register(app)
+day_two.register(app)
+connect.register(app)
 demo.register(app)
 setup.register(app)
 
@@ -66,12 +70,17 @@ def _options(
         Path | None,
         typer.Option("-C", "--site", metavar="FOLDER", help="Folder of the site; may also follow the command."),
     ] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Of a site on AWS, mean a copy on this machine, to try it.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     if site is not None:
         os.environ["ORTHWEB_SITE"] = str(site)
+    if here:
+        os.environ[HERE] = "1"
 
 
 def main() -> None:

@@ -25,13 +25,19 @@ def register(app: typer.Typer) -> None:
 
 
 def status(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show every process, replica, listener and certificate, and the disk.
+    """Show every process, replica, listener and certificate, and the disk; of a site on AWS, what it has there.
 
     The exit status is 1 when one of them is not well.
     """
+    described, paths = site_at(site)
+    if described.aws is not None:
+        from orthweb.cli.aws_status import show_status
+
+        if not show_status(site, as_json):
+            raise typer.Exit(1)
+        return
     from orthweb.local.status import status as collect
 
-    described, paths = site_at(site)
     state = collect(described, paths)
     if as_json:
         print_json(state)

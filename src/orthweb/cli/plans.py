@@ -33,8 +33,8 @@ def show_plan(plan: Plan) -> None:
     from orthweb.aws.changes import counts
 
     console = stdout()
-    for address in plan.drift:
-        console.print(f"changed by hand since the last apply: {escape(address)}")
+    for address in plan.deleted:
+        console.print(f"deleted by hand since the last apply: {escape(address)}")
     if not plan.changes:
         console.print("Nothing would change.")
         return
@@ -68,7 +68,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
             }
             for change in plan.changes
         ],
-        "changed_by_hand": plan.drift,
+        "deleted_by_hand": plan.deleted,
         "warnings": [f"{trouble.summary}: {trouble.detail}" for trouble in plan.warnings],
     }
 
@@ -115,6 +115,8 @@ _INTERRUPTED = "interrupted: Terraform finishes what it has begun and writes its
 
 
 def _described(change: Change) -> str:
+    if change.half_made:
+        return f"{change.address}: was only half made"
     names = change.attributes
     if not names:
         return change.address

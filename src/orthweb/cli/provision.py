@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, escape, print_json, site_at, stderr, stdout, warn
+from orthweb.cli.console import JsonOption, SiteOption, escape, locked, print_json, site_at, stderr, stdout, warn
 from orthweb.cli.plans import plan_dict, show_plan, showing
 from orthweb.errors import Failure, InputError
 
@@ -70,6 +70,7 @@ def apply(
     When it fails or is interrupted, the same command goes on. Terraform's own words are in .orthweb/logs/terraform.log.
     """
     with _provisioning(site, "apply") as work:
+        _check_confirmation(work.site.name, confirm)
         _begin(work, create_state)
         found = _planned(work)
         show_plan(found)
@@ -100,6 +101,7 @@ def destroy(site: SiteOption = Path("."), confirm: ConfirmOption = None) -> None
     Says first what is lost and what is kept, and looks afterwards for what is left.
     """
     with _provisioning(site, "destroy") as work:
+        _check_confirmation(work.site.name, confirm)
         _begin(work, create_state=False)
         with _status("comparing with what is on AWS"):
             found = work.plan_destroy(lambda event: None)
@@ -136,17 +138,12 @@ def show_outputs(outputs: dict[str, Any]) -> None:
 
 @contextmanager
 def _provisioning(folder: Path, command: str) -> Iterator[Provisioning]:
-    """Hold the site's lock and record the command in its history while the body works with AWS."""
-    from orthweb.aws.provisioning import Provisioning, Voice, aws_of
-    from orthweb.site.history import recorded
-    from orthweb.site.lock import site_lock
+    """Let the body work with AWS, with the site's lock held and the command recorded."""
+    from orthweb.aws.provisioning import Provisioning, aws_of
 
     site, paths = site_at(folder)
     aws_of(site)
-    console = stderr()
-    mark = "[green]✓[/] " if console.is_terminal else ""
-    voice = Voice(step=lambda line: None, say=lambda line: console.print(mark + escape(line)), warn=warn)
-    with site_lock(paths, command), recorded(paths, command):
+    with locked(site, paths, command) as voice:
         yield Provisioning(site, paths, voice)
 
 
@@ -184,14 +181,15 @@ def _status(text: str) -> Iterator[None]:
         yield
 
 
+def _check_confirmation(name: str, confirm: str | None) -> None:
+    if confirm not in (None, name):
+        raise InputError(f"--confirm: {confirm}: the site is called {name}", "nothing was done")
+
+
 def _ask(name: str, command: str, found: Plan, yes: bool, confirm: str | None) -> None:
     """Have a person agree; where data would be lost, by the site's name. Raises InputError when nobody does."""
     loses = bool(found.losses)
-    if confirm is not None:
-        if confirm != name:
-            raise InputError(f"--confirm: {confirm}: the site is called {name}", "nothing was done")
-        return
-    if yes and not loses:
+    if confirm is not None or (yes and not loses):
         return
     by_name = loses or command == "destroy"
     if not sys.stdin.isatty():

@@ -106,15 +106,19 @@ def target(
                 raise InputError(
                     f"{option}: is for a site that --address names", f"give --address, or leave out {option}"
                 )
-        return lambda folder: _local(site, folder)
+        return lambda folder: _own(site, folder)
     found = _foreign(address, web_port, dicom_port, called, calling, credentials, ca, certificate, key, plain)
     return lambda folder: found
 
 
-def _local(site: Path, folder: Path) -> Target:
+def _own(site: Path, folder: Path) -> Target:
+    described, paths = site_at(site)
+    if described.aws is not None:
+        from orthweb.aws.target import aws_target
+
+        return aws_target(described, paths)
     from orthweb.local.target import local_target
 
-    described, paths = site_at(site)
     return local_target(described, paths, folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,13 @@ from orthweb.pki import (
     check_server_certificate,
     describe,
     ensure_authority,
-    export_device,
     load_certificate,
 )
+from orthweb.pki.of_site import authority
 from orthweb.render.envoy_tls import INTERNAL_NAME
 from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
-from orthweb.site.secrets import new_password
 
 # A generated server certificate is replaced by `up` when it has fewer days left than this.
 RENEW_DAYS = 30
@@ -43,11 +42,6 @@ def site_names(site: Site) -> list[str]:
     """The names and addresses that the server certificate must hold, without repeats."""
     names = [*site.tls.names, socket.gethostname(), *LOOPBACK_NAMES]
     return list(dict.fromkeys(names))
-
-
-def authority(paths: SitePaths, site: Site) -> Authority:
-    """The site's authority, made on first use: it signs the server's and the devices' certificates."""
-    return ensure_authority(paths.pki, f"{site.name} authority")
 
 
 def ensure_server(
@@ -126,47 +120,14 @@ def ensure_internal(paths: SitePaths, site: Site, account: Account) -> None:
             write_file(folder / name, content, 0o644, account.file_owner)
 
 
-def issue_device(
-    paths: SitePaths,
-    site: Site,
-    name: str,
-    folder: Path,
-    hosts: Sequence[str] = (),
-    pkcs12: bool = False,
-    java: bool = False,
-) -> list[Path]:
-    """Issue a client certificate for a device and write its files to `folder`; returns their paths.
-
-    With `hosts`, its names and addresses, the device can also take associations over TLS. The certificate alone is kept
-    in the site, so that `certs show` tells when it ends.
-    """
-    signer = authority(paths, site)
-    issued = signer.issue_client(name, hosts=hosts)
-    folder.mkdir(parents=True, exist_ok=True)
-    password = new_password() if pkcs12 or java else None
-    written = export_device(
-        folder,
-        name,
-        issued,
-        signer.certificate,
-        pkcs12_password=password if pkcs12 else None,
-        truststore_password=password if java else None,
-    )
-    if password is not None:
-        path = folder / f"{name}.password"
-        write_file(path, password + "\n", 0o600)
-        written = [*written, path]
-    ensure_folder(paths.pki / "devices")
-    write_file(paths.pki / "devices" / f"{name}.crt", issued.certificate_pem, 0o644)
-    return written
-
-
 def known_certificates(paths: SitePaths) -> dict[str, Path]:
     """The certificates of the site by their use: the authority's, the server's and the devices'."""
     server = current_server(paths)
     found = {"authority": paths.pki / "ca.crt"}
     if server is not None:
         found["server"] = server.certificate
+    if paths.aws_certificate.exists():
+        found["server on AWS"] = paths.aws_certificate
     found |= {f"device {path.stem}": path for path in sorted((paths.pki / "devices").glob("*.crt"))}
     return {use: path for use, path in found.items() if path.exists()}
 

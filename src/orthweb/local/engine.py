@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from orthweb.errors import Failure, InputError
@@ -33,17 +32,7 @@ from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
-
-
-@dataclass(frozen=True)
-class Voice:
-    """How the engine is heard; the command line decides what a person sees of it."""
-
-    say: Callable[[str], None]
-    """Something was done."""
-    warn: Callable[[str], None]
-    step: Callable[[str], None]
-    """What is being done now."""
+from orthweb.site.voice import Voice
 
 
 class Engine:

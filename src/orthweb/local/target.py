@@ -10,28 +10,26 @@ from typing import Any
 from orthweb.dicom.tls import TlsFiles
 from orthweb.errors import Failure
 from orthweb.local import s3storage
-from orthweb.local.certificates import authority
 from orthweb.local.host import LocalHost
 from orthweb.local.layout import replica_names
-from orthweb.local.own_device import own_device
 from orthweb.local.sockets import own_addresses
+from orthweb.pki.of_site import authority
+from orthweb.pki.own_device import own_device
 from orthweb.render.envoy_tls import INTERNAL_NAME
 from orthweb.render.place import Database
 from orthweb.site.files import write_file
-from orthweb.site.model import OWN_AE_TITLE, ClientCertificates, OwnCertificate, Site
+from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
-from orthweb.site.secrets import read_password, read_users
+from orthweb.site.secrets import read_password
+from orthweb.validation.of_site import outer_target
 from orthweb.validation.target import (
     BucketStorage,
-    Credentials,
     DatabaseAddress,
-    DicomDoor,
     FolderStorage,
     Inside,
     Internal,
     ReplicaAddress,
     Target,
-    WebDoor,
 )
 
 # Where Envoy's documentation and most configurations have it.
@@ -56,43 +54,8 @@ def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
     """
     if not (paths.pki / "ca.crt").exists() or not (paths.state / "ports.json").exists():
         raise Failure(f"{paths.root}: this site has never been up", "bring it up with 'orthweb up'")
-    own = own_device(paths, site)
-    # Whoever brought a certificate of their own has told this machine whom to trust.
-    ca = None if isinstance(site.tls.certificate, OwnCertificate) else paths.pki / "ca.crt"
-    certificates = site.dicom.client_certificates
-    user = site.orthanc.users[0]
-    users = read_users(paths)
-    return Target(
-        name=site.name,
-        names=tuple(site.tls.names) or ("localhost",),
-        web=WebDoor(
-            "localhost",
-            site.web.port,
-            ca=ca,
-            credentials=Credentials(user, users[user]) if user in users else None,
-            redirect_port=site.web.redirect_port,
-        ),
-        dicom=DicomDoor(
-            "localhost",
-            site.dicom.port,
-            site.orthanc.ae_title,
-            calling=_calling(site),
-            tls=TlsFiles(ca, own.certificate, own.key),
-            asks_certificates=certificates is ClientCertificates.REQUIRED,
-            plaintext_port=site.dicom.plaintext.port if site.dicom.plaintext else None,
-        ),
-        state=paths.state / "validation",
-        environment=str(site.environment),
-        owner=site.owner,
-        inside=_inside(site, paths, device),
-    )
-
-
-def _calling(site: Site) -> str:
-    """Orthweb's own AE title; where no certificate ties it to Orthweb nobody may use it, and a listed one has to do."""
-    if site.dicom.client_certificates is ClientCertificates.OFF and site.orthanc.modalities:
-        return next(iter(site.orthanc.modalities.values())).ae_title
-    return OWN_AE_TITLE
+    names = tuple(site.tls.names) or ("localhost",)
+    return outer_target(site, paths, own_device(paths, site), "localhost", names, _inside(site, paths, device))
 
 
 def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:

@@ -41,17 +41,58 @@ dicom:
 storage: filesystem         # or s3
 """
 
+_ON_AWS = """\
+# yaml-language-server: $schema={schema}
+# A site of Orthweb on AWS. 'orthweb plan' shows what 'orthweb apply' would make of it.
+# Every field is described in the reference; what is left out has a safe default.
+
+name: {name}
+environment: {environment}          # in production, data are protected and outlive a destroy
+owner: {owner}
+
+orthanc:
+  replicas: 3               # Orthanc servers on each host
+  ae_title: ORTHANC
+  users: [admin]            # 'orthweb password admin' shows the generated password
+  # modalities:             # nodes that may query and retrieve, and that the site may send to
+  #   ct1: {{ae_title: CT1, host: 192.0.2.21, port: 104}}
+
+web:                        # HTTPS on port 443
+  allowed_cidrs: []         # who may connect: the public addresses of your networks, such as 192.0.2.0/24
+
+dicom:                      # DICOM over TLS on port 11112
+  client_certificates: required   # 'orthweb certs issue NAME' makes a device's certificate
+  allowed_cidrs: []         # who may connect
+
+# tls:
+#   names: [pacs.example.org]   # what browsers and devices call this site, beside its address
+
+aws:
+  region: {region}
+  # profile: clinic         # of your AWS configuration; what the environment says when left out
+  # account: "123456789012" # with credentials of another account nothing is done
+  # state: s3://my-bucket/orthweb/{name}.tfstate   # for a site that several people look after
+  # logs: {{alarm_email: pacs@example.org}}
+"""
+
+
+def example_on_aws(name: str, owner: str, environment: str, region: str) -> str:
+    """Make a short commented `orthweb.yaml` for a site on AWS."""
+    return _ON_AWS.format(schema=SCHEMA_FILE, region=region, **_quoted(name, owner, environment))
+
 
 def example(name: str, owner: str, environment: str, web_port: int, dicom_port: int) -> str:
     """Make a short commented `orthweb.yaml`."""
-    return _EXAMPLE.format(
-        schema=SCHEMA_FILE,
-        name=json.dumps(name) if not name.replace("-", "").isalnum() or name in _WORDS else name,
-        owner=json.dumps(owner),
-        environment=json.dumps(environment) if not environment.isalpha() else environment,
-        web=web_port,
-        dicom=dicom_port,
-    )
+    return _EXAMPLE.format(schema=SCHEMA_FILE, web=web_port, dicom=dicom_port, **_quoted(name, owner, environment))
+
+
+def _quoted(name: str, owner: str, environment: str) -> dict[str, str]:
+    """What a person says, as YAML."""
+    return {
+        "name": json.dumps(name) if not name.replace("-", "").isalnum() or name in _WORDS else name,
+        "owner": json.dumps(owner),
+        "environment": json.dumps(environment) if not environment.isalpha() else environment,
+    }
 
 
 def schema_text() -> str:

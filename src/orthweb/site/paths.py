@@ -22,6 +22,11 @@ class SitePaths:
         return self.state / "pki"
 
     @property
+    def aws_certificate(self) -> Path:
+        """What a site on AWS shows; its key is in Secrets Manager alone."""
+        return self.pki / "aws-server.crt"
+
+    @property
     def secrets(self) -> Path:
         return self.state / "secrets"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orthweb.errors import InputError
@@ -15,16 +15,23 @@ from orthweb.site.paths import SitePaths
 _USERS = "users.json"
 
 
-def ensure_users(paths: SitePaths, users: Sequence[str], keep: bool = True) -> dict[str, str]:
+def ensure_users(
+    paths: SitePaths, users: Sequence[str], keep: bool = True, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Give every user, and the health check, a password that lasts; returns the passwords by user.
 
-    Without `keep` new ones are made up and not written, for a preview.
+    Parameters
+    ----------
+    keep:
+        Without it new ones are made up and not written, for a preview.
+    given:
+        Passwords that the site has elsewhere; for users that have none here.
     """
     path = paths.secrets / _USERS
-    known = read_users(paths)
+    known = {**(given or {}), **read_users(paths)}
     wanted = {user: known.get(user) or new_password() for user in (*users, HEALTH_USER)}
     # A user that orthweb.yaml no longer names keeps its password here, so that naming it again brings it back.
-    if keep and wanted.items() - known.items():
+    if keep and wanted.items() - read_users(paths).items():
         write_file(path, json.dumps({**known, **wanted}, indent=2) + "\n", 0o600)
     return wanted
 

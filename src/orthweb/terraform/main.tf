@@ -79,6 +79,7 @@ module "storage" {
   name            = var.name
   kms_key_arn     = module.key.arn
   role_arn        = local.role_arn
+  alarm_topic_arn = module.observability.topic_arn
   keep            = local.keep
   noncurrent_days = var.noncurrent_days
   log_days        = var.log_days
@@ -148,6 +149,7 @@ module "observability" {
   kms_key_arn         = module.key.arn
   log_days            = var.log_days
   alarm_email         = var.alarm_email
+  bucket_arns         = module.storage.bucket_arns
   instance_ids        = { for role, host in module.hosts.instances : role => host.id }
   database_identifier = module.database.identifier
   max_connections     = var.database_max_connections

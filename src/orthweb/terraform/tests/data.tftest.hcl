@@ -11,6 +11,7 @@ variables {
   client_security_group_id = "sg-0123456789abcdef0"
   kms_key_arn              = "arn:aws:kms:ca-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   role_arn                 = "arn:aws:iam::123456789012:role/clinic-host"
+  alarm_topic_arn          = "arn:aws:sns:ca-central-1:123456789012:clinic-alarms"
 }
 
 run "a_database_of_production" {
@@ -96,6 +97,11 @@ run "buckets_of_production" {
   assert {
     condition     = alltrue([for block in [aws_s3_bucket_public_access_block.this, aws_s3_bucket_public_access_block.logs] : block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets])
     error_message = "Nothing is public."
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_notification.this.topic).events == toset(["s3:ObjectRemoved:Delete"]) && one(aws_s3_bucket_notification.logs.topic).events == toset(["s3:ObjectRemoved:*"])
+    error_message = "Who deletes an image for good, or a log, is told of; a delete marker of the hosts is none."
   }
 }
 

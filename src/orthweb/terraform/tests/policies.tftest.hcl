@@ -27,6 +27,8 @@ variables {
   metric_namespace    = "Orthweb/clinic"
   bucket_arns         = ["arn:aws:s3:::clinic-objects"]
   flow_log_bucket_arn = "arn:aws:s3:::clinic-logs"
+  role_arn            = "arn:aws:iam::123456789012:role/clinic-host"
+  alarm_topic_arn     = "arn:aws:sns:ca-central-1:123456789012:clinic-alarms"
   zones               = ["ca-central-1a", "ca-central-1b"]
   interface_endpoints = ["kms", "monitoring", "ecr.api"]
 }
@@ -49,7 +51,7 @@ run "the_key_is_managed_by_administrators_and_used_through_services" {
   assert {
     condition = [for statement in jsondecode(data.aws_iam_policy_document.key.json).Statement : statement.Sid] == [
       "AdministratorsOfTheAccount", "ServicesForThisAccount", "GrantsToServices", "KeptWithTheData", "LogGroupsOfTheSite",
-      "AlarmsOfThisAccount",
+      "AlarmsOfThisAccount", "EventsOfBuckets",
     ]
     error_message = "Each service is named, and in production the key is kept."
   }
@@ -123,5 +125,102 @@ run "an_endpoint_serves_its_service_and_this_account" {
   assert {
     condition     = jsondecode(data.aws_iam_policy_document.s3.json).Statement[0].Resource == ["arn:aws:s3:::clinic-objects/*", "arn:aws:s3:::clinic-objects"]
     error_message = "The site's bucket is reached, and no other of anybody's."
+  }
+}
+
+# Known when the buckets are, so this one is applied; to nothing, as each resource is made up here.
+run "both_buckets_refuse_what_is_not_tls_1_2" {
+  command = apply
+
+  module {
+    source = "./modules/storage"
+  }
+
+  override_resource {
+    target = aws_s3_bucket.this
+    values = { arn = "arn:aws:s3:::clinic-objects" }
+  }
+
+  override_resource {
+    target = aws_s3_bucket.logs
+    values = { arn = "arn:aws:s3:::clinic-logs" }
+  }
+
+  override_resource {
+    target = aws_s3_bucket_public_access_block.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_public_access_block.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_ownership_controls.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_ownership_controls.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_versioning.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_versioning.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_server_side_encryption_configuration.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_server_side_encryption_configuration.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_lifecycle_configuration.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_lifecycle_configuration.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_policy.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_policy.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_notification.this
+  }
+
+  override_resource {
+    target = aws_s3_bucket_notification.logs
+  }
+
+  override_resource {
+    target = aws_s3_bucket_logging.this
+  }
+
+  assert {
+    condition = alltrue([
+      for document in [data.aws_iam_policy_document.this, data.aws_iam_policy_document.logs] : length([
+        for statement in jsondecode(document.json).Statement : statement
+        if statement.Effect == "Deny" && statement.Action == "s3:*" && length(statement.Resource) == 2 && contains(["{\"Bool\":{\"aws:SecureTransport\":\"false\"}}", "{\"NumericLessThan\":{\"s3:TlsVersion\":\"1.2\"}}"], jsonencode(statement.Condition))
+      ]) == 2
+    ])
+    error_message = "Nobody comes without TLS, or with an old one."
+  }
+
+  assert {
+    condition = one([
+      for statement in jsondecode(data.aws_iam_policy_document.this.json).Statement : statement.Condition.ArnNotEquals["aws:PrincipalArn"]
+      if statement.Sid == "ObjectsAreForTheHostsAlone"
+    ]) == "arn:aws:iam::123456789012:role/clinic-host"
+    error_message = "Objects are for the hosts, and for no administrator."
   }
 }

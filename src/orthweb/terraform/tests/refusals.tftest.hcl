@@ -12,6 +12,7 @@ variables {
   kms_key_arn              = "arn:aws:kms:ca-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   role_arn                 = "arn:aws:iam::123456789012:role/clinic-host"
   role_name                = "clinic-host"
+  alarm_topic_arn          = "arn:aws:sns:ca-central-1:123456789012:clinic-alarms"
   instance_profile         = "clinic-host"
   user_data                = "#cloud-config"
   bucket_arn               = "arn:aws:s3:::clinic-objects"

@@ -217,12 +217,12 @@ def CAPACITY(look: Look) -> str:
     return f"{wanted} of {usable} connections are for the Orthanc servers"
 
 
-def _refusal(look: Look, how: str, **options: str) -> str | None:
+def _refusal(look: Look, how: str, sslmode: str = "verify-full", password: str | None = None) -> str | None:
     """The server's words when it refuses a connection; None when it takes it."""
     import psycopg
 
     try:
-        index.connect(look.inside.database, look.remaining(), **options).close()
+        index.connect(look.inside.database, look.remaining(), sslmode=sslmode, password=password).close()
     except psycopg.errors.ConnectionTimeout:
         look.fail(f"no answer to a connection with {how}", "see 'orthweb logs postgresql'")
     except psycopg.OperationalError as error:

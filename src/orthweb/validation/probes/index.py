@@ -51,16 +51,24 @@ class Attachment:
 
 
 def connect(
-    address: DatabaseAddress, timeout: float, *, sslmode: str = "verify-full", password: str | None = None
+    address: DatabaseAddress,
+    timeout: float,
+    *,
+    sslmode: str = "verify-full",
+    password: str | None = None,
+    application: str = APPLICATION,
+    limited: bool = True,
 ) -> Connection:
-    """Connect as the Orthanc servers do.
+    """Connect as the Orthanc servers do, and only to read.
 
     Parameters
     ----------
     timeout:
-        Seconds, for the connection and for each statement.
+        Seconds, for the connection and, where it is `limited`, for each statement.
     password:
         Another one than the role's.
+    application:
+        How the server tells the session from others.
 
     Raises
     ------
@@ -88,8 +96,10 @@ def connect(
         "sslkey": _NOWHERE,
         "sslcrl": _NOWHERE,
         "client_encoding": "UTF8",
-        "application_name": APPLICATION,
-        "options": f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_read_only=on",
+        "application_name": application,
+        "options": f"-c statement_timeout={int(timeout * 1000) if limited else 0} -c default_transaction_read_only=on",
+        # Hours may pass between two questions, in which a firewall forgets a silent connection.
+        "keepalives_idle": "30",
         # Whole seconds, and libpq takes 1 for 2.
         "connect_timeout": str(max(2, int(timeout))),
     }

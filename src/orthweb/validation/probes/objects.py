@@ -117,14 +117,15 @@ def wire(storage: BucketStorage, timeout: float) -> Wire:
 
 
 def settings(storage: BucketStorage) -> Settings:
-    """How Orthanc's storage plugin would reach the bucket."""
+    """How Orthanc's storage plugin would reach the bucket; raises SettingsError."""
     from orthweb.plugins.s3_settings import Settings
 
     return Settings(
         storage.bucket,
         storage.region,
-        storage.access_key,
-        storage.secret_key,
+        # Without keys it is the machine's own role that may use the bucket.
+        storage.access_key or None,
+        storage.secret_key or None,
         storage.endpoint,
         root=storage.root_path,
         virtual_addressing=False,

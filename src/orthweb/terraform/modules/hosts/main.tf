@@ -10,6 +10,8 @@ locals {
   # Debian's images start from this device; with another name the first disk would stay as the image has it.
   root_device = var.ami_id != null ? one(data.aws_ami.own[*].root_device_name) : "/dev/xvda"
 
+  ebs_optimized = startswith(var.instance_type, "t2.") ? null : true # t2 has no such thing
+
   default_key = pathexpand("~/.ssh/id_rsa.pub")
   key_path    = var.pubkey_path != "" ? pathexpand(var.pubkey_path) : (fileexists(local.default_key) ? local.default_key : "")
   public_key  = var.pubkey_data != "" ? var.pubkey_data : (local.key_path != "" ? file(local.key_path) : "")
@@ -61,7 +63,7 @@ resource "aws_launch_template" "this" {
   key_name               = one(aws_key_pair.this[*].key_name)
   user_data              = base64encode(var.user_data)
   update_default_version = true
-  ebs_optimized          = !startswith(var.instance_type, "t2.") # which has no such thing
+  ebs_optimized          = local.ebs_optimized
   tags                   = merge(var.tags, { Name = var.name })
 
   iam_instance_profile {
@@ -104,9 +106,6 @@ resource "aws_launch_template" "this" {
 }
 
 resource "aws_instance" "this" {
-  # checkov:skip=CKV_AWS_8:The launch template encrypts the disks.
-  # checkov:skip=CKV_AWS_126:The launch template turns monitoring on.
-  # checkov:skip=CKV_AWS_135:The launch template says so, for types that have it.
   # checkov:skip=CKV_AWS_88:The site is reached over the Internet where its security group says so; see web_cidrs and dicom_cidrs.
   for_each = local.hosts
 
@@ -114,6 +113,8 @@ resource "aws_instance" "this" {
   vpc_security_group_ids      = [aws_security_group.this.id]
   associate_public_ip_address = true
   iam_instance_profile        = var.instance_profile
+  monitoring                  = true
+  ebs_optimized               = local.ebs_optimized
   tags                        = merge(var.tags, { Name = "${var.name}-${each.key}", Role = each.key })
 
   launch_template {
@@ -121,17 +122,27 @@ resource "aws_instance" "this" {
     version = "$Latest"
   }
 
-  # Here too, so that a plan notices when somebody lets go of it.
+  # Here too, so that a host has it whatever becomes of the template, and so that a plan notices who lets go of it.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
     http_put_response_hop_limit = 2
   }
 
+  root_block_device {
+    volume_size           = var.disk_gb
+    volume_type           = "gp3"
+    encrypted             = true
+    kms_key_id            = var.kms_key_arn
+    delete_on_termination = true
+  }
+
   lifecycle {
-    # Another image, type or bundle would replace both hosts at once. Hosts hold nothing that lasts: replace one, then
-    # the other, with terraform apply -replace. A stopped host has no public address, and that is no difference either.
-    ignore_changes = [ami, user_data, associate_public_ip_address, launch_template]
+    # Another image, type, disk or bundle would replace both hosts at once. Hosts hold nothing that lasts: replace one,
+    # then the other, with terraform apply -replace. A stopped host has no public address, and that is no difference.
+    ignore_changes = [
+      ami, user_data, associate_public_ip_address, launch_template, root_block_device, ebs_optimized,
+    ]
   }
 }
 

@@ -122,11 +122,9 @@ resource "aws_iam_role_policy" "sessions" {
   policy = data.aws_iam_policy_document.sessions.json
 }
 
-# What the Session Manager agent needs, which has no resources to name; AWS's own policy for it would also let the
-# hosts read every parameter of the account.
+# What the Session Manager agent needs, which has no resources to name: whoever asks has to be an instance. AWS's own
+# policy for it would also let the hosts read every parameter of the account.
 data "aws_iam_policy_document" "sessions" {
-  # checkov:skip=CKV_AWS_111:Session Manager's channels have no resources (service authorization reference, ssmmessages).
-  # checkov:skip=CKV_AWS_356:As above.
   statement {
     sid = "SessionManager"
     actions = [
@@ -137,5 +135,11 @@ data "aws_iam_policy_document" "sessions" {
       "ssmmessages:OpenDataChannel",
     ]
     resources = ["*"]
+
+    condition {
+      test     = "ArnLike"
+      variable = "ec2:SourceInstanceARN"
+      values   = ["arn:*:ec2:${local.region}:*:instance/*"]
+    }
   }
 }

@@ -26,11 +26,8 @@ resource "aws_kms_alias" "this" {
 }
 
 data "aws_iam_policy_document" "key" {
-  # checkov:skip=CKV_AWS_109:In a key's policy "*" is this key; the account's administrators have to be able to manage it.
-  # checkov:skip=CKV_AWS_111:As above. What the site's own role may do is in its own policy.
-  # checkov:skip=CKV_AWS_356:As above.
-
-  # They manage the key and cannot use it by hand: what it encrypts is read through the services below, or not at all.
+  # In a key's policy "*" is this key. They manage it and cannot use it by hand: what it encrypts is read through the
+  # services below, or not at all.
   statement {
     sid = "AdministratorsOfTheAccount"
     actions = [
@@ -43,6 +40,12 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "AWS"
       identifiers = [local.root]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:CallerAccount"
+      values   = [local.account]
     }
   }
 
@@ -131,7 +134,7 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # Alarms are published to an encrypted topic.
+  # Alarms are published to an encrypted topic, by CloudWatch and by the buckets.
   statement {
     sid       = "AlarmsOfThisAccount"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
@@ -146,6 +149,23 @@ data "aws_iam_policy_document" "key" {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account]
+    }
+  }
+
+  statement {
+    sid       = "EventsOfBuckets"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["s3.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:sns:topicArn"
+      values   = ["arn:${local.partition}:sns:${local.region}:${local.account}:${var.name}-alarms-*"]
     }
   }
 }

@@ -53,6 +53,29 @@ data "aws_iam_policy_document" "topic" {
       values   = ["arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"]
     }
   }
+
+  statement {
+    sid       = "EventsOfBuckets"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.this.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["s3.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = var.bucket_arns
+    }
+  }
 }
 
 resource "aws_sns_topic_subscription" "mail" {

@@ -11,4 +11,7 @@ output "log_group_arns" {
 output "topic_arn" {
   description = "Topic that alarms are published to."
   value       = aws_sns_topic.this.arn
+
+  # A bucket that is told to publish there tries it at once.
+  depends_on = [aws_sns_topic_policy.this]
 }

@@ -32,6 +32,11 @@ variable "alarm_email" {
   }
 }
 
+variable "bucket_arns" {
+  description = "Buckets that may publish to the topic of the alarms."
+  type        = list(string)
+}
+
 variable "instance_ids" {
   description = "Ids of the hosts by role."
   type        = map(string)

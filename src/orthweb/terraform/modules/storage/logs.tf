@@ -4,7 +4,6 @@ resource "aws_s3_bucket" "logs" {
   # checkov:skip=CKV_AWS_18:Logs of the log bucket would log themselves.
   # checkov:skip=CKV_AWS_144:A copy in another region is the operator's choice.
   # checkov:skip=CKV_AWS_145:S3 delivers access logs only to a bucket with its own keys (SSE-S3).
-  # checkov:skip=CKV2_AWS_62:Nobody waits for events of this bucket.
   bucket_prefix = "${local.short}-logs-"
   force_destroy = !var.keep
   tags          = merge(var.tags, { Name = "${var.name}-logs" })
@@ -45,7 +44,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "logs" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "logs" {
-  bucket = aws_s3_bucket_versioning.logs.bucket
+  bucket = aws_s3_bucket.logs.id
 
   rule {
     id     = "retention"
@@ -64,6 +63,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "logs" {
       days_after_initiation = 7
     }
   }
+
+  depends_on = [aws_s3_bucket_versioning.logs]
 }
 
 resource "aws_s3_bucket_policy" "logs" {

@@ -14,7 +14,6 @@ locals {
 
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:A copy in another region is the operator's choice: patient data may have to stay where they are.
-  # checkov:skip=CKV2_AWS_62:Nobody waits for events of this bucket.
   bucket_prefix = "${local.short}-objects-"
   force_destroy = !var.keep
   tags          = merge(var.tags, { Name = "${var.name}-objects" })
@@ -58,8 +57,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  # Versioning first, which decides what the second rule means.
-  bucket = aws_s3_bucket_versioning.this.bucket
+  bucket = aws_s3_bucket.this.id
 
   rule {
     id     = "incomplete-uploads"
@@ -84,6 +82,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       expired_object_delete_marker = true
     }
   }
+
+  # Which decides what the second rule means.
+  depends_on = [aws_s3_bucket_versioning.this]
 }
 
 resource "aws_s3_bucket_logging" "this" {

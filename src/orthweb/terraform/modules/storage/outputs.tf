@@ -8,6 +8,11 @@ output "bucket_arn" {
   value       = aws_s3_bucket.this.arn
 }
 
+output "bucket_arns" {
+  description = "ARNs of both buckets."
+  value       = [aws_s3_bucket.this.arn, aws_s3_bucket.logs.arn]
+}
+
 output "object_prefix" {
   description = "Folder of the DICOM objects in the bucket."
   value       = var.object_prefix

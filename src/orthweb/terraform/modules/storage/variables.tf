@@ -24,6 +24,11 @@ variable "object_prefix" {
   }
 }
 
+variable "alarm_topic_arn" {
+  description = "Topic that hears of every version of an object or a log that somebody deletes for good."
+  type        = string
+}
+
 variable "keep" {
   description = "Whether the buckets refuse to be deleted as long as objects are in them: true for production."
   type        = bool

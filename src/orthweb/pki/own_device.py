@@ -30,7 +30,7 @@ def own_device(paths: SitePaths, site: Site) -> TlsFiles:
     files = TlsFiles(folder / "ca.crt", folder / f"{_NAME}.crt", folder / f"{_NAME}.key")
     if _is_good(files, paths):
         return files
-    from orthweb.local.certificates import issue_device
+    from orthweb.pki.of_site import issue_device
 
     fresh = Path(tempfile.mkdtemp(prefix=".own-", dir=paths.pki))
     try:
