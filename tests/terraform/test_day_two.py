@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-from day_two_parts import check_day_two
 from emulator import REGION, aws_site
 from harness import eventually
 from made_hosts import boots, failed
@@ -207,7 +206,3 @@ def test_a_site_on_this_machine_has_no_day_two_on_aws(steady: MadeSite, folder: 
     site = aws_site(folder, steady.site.emulator, "name: clinic\n")
     done = site.orthweb(*words)
     assert done.status == 2 and "aws: is missing" in done.err, done.all
-
-
-def test_all_of_day_two_as_on_an_applied_site_whose_hosts_do_not_answer(made: MadeSite) -> None:
-    check_day_two(made.site)

@@ -7,10 +7,10 @@ from typing import Any
 import orthweb
 from orthweb.aws.account import Account, Identity, check_network, check_region, quota_warnings
 from orthweb.aws.handover import Handover
+from orthweb.aws.known import keep_outputs
 from orthweb.aws.program import find_program
 from orthweb.aws.remains import Remains, remains
 from orthweb.aws.state_bucket import ensure_state_bucket
-from orthweb.aws.target import keep_outputs
 from orthweb.aws.workspace import Heard, Plan, Workspace
 from orthweb.errors import Failure, InputError
 from orthweb.render.terraform import MODULE, terraform_values, terraform_warnings

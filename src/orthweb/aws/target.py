@@ -1,42 +1,23 @@
-"""A site on AWS as validation and the DICOM commands take it: its public address, seen from outside alone."""
+"""A site on AWS as validation takes it: its public address, seen from outside alone."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from orthweb.aws.known import site_address
 from orthweb.errors import Failure
 from orthweb.pki.own_device import own_device
-from orthweb.site.files import write_file
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.validation.of_site import outer_target
 from orthweb.validation.target import Target
 
-_OUTPUTS = "outputs.json"
-
-
-def keep_outputs(paths: SitePaths, outputs: dict[str, Any]) -> None:
-    """Remember what the last apply put out, so that commands that only speak to the site need not ask AWS."""
-    path, text = paths.terraform / _OUTPUTS, json.dumps(outputs, indent=2) + "\n"
-    if not outputs:
-        path.unlink(missing_ok=True)
-    elif not path.exists() or path.read_text() != text:
-        write_file(path, text)
-
-
-def site_address(paths: SitePaths) -> str:
-    """The public address of the site, as this machine knows it; raises Failure when it knows none."""
-    try:
-        return str(json.loads((paths.terraform / _OUTPUTS).read_text())["site_address"])
-    except (FileNotFoundError, ValueError, LookupError):
-        raise Failure(
-            f"{paths.root}: this site is on AWS, and its address is not known here",
-            "'orthweb output' asks for it; 'orthweb apply' makes the site",
-        ) from None
-
 
 def aws_target(site: Site, paths: SitePaths) -> Target:
     """Describe the site to validation; raises Failure when it has not been applied from here."""
     address = site_address(paths)
+    # Not one that is made here on the way: the site would not know it.
+    if not (paths.pki / "ca.key").exists():
+        raise Failure(
+            f"{paths.pki}: the site's authority is not on this machine",
+            "bring it with 'orthweb certs import', from whoever made the site ('orthweb certs export')",
+        )
     return outer_target(site, paths, own_device(paths, site), address, (*site.tls.names, address))

@@ -120,7 +120,7 @@ def destination(
 def _address(site: Site, paths: SitePaths) -> str:
     if site.aws is None:
         return "localhost"
-    from orthweb.aws.target import site_address
+    from orthweb.aws.known import site_address
 
     return site_address(paths)
 
