@@ -209,6 +209,7 @@ def test_a_passing_trouble_of_the_server_is_ridden_out(make_orthanc: MakeOrthanc
         lambda passing: passing.answer(503, [], b"<Error><Code>SlowDown</Code></Error>"),
         hang_up,
         lambda passing: passing.answer(500, [], b""),
+        lambda passing: passing.answer(404, [], b"<Error><Code>NoSuchKey</Code></Error>"),
     ]
 
     def trouble_first(passing: Passing) -> None:

@@ -6,6 +6,7 @@ themselves, so that a second plan finds differences of the emulator's; condition
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from day_two_parts import check_day_two
-from emulator import REGION, SITE, AwsSite, Emulator, aws_site, emulator
+from emulator import AMI, REGION, SITE, AwsSite, Emulator, aws_site, emulator
 from harness import eventually
 
 pytestmark = pytest.mark.timeout(600)
@@ -260,9 +261,36 @@ def test_commands_that_only_speak_to_the_site_find_its_address(applied: AwsSite)
 
 
 def test_a_site_on_aws_is_not_brought_up_here_by_mistake(applied: AwsSite) -> None:
-    for command in ("up", "down", "restart"):
+    for command in ("up", "down", "restart", "logs", "render", "audit"):
         done = applied.orthweb(command)
         assert done.status == 2 and f"orthweb --here {command}" in done.err
+
+
+def test_a_locked_state_names_who_holds_it_since_when_and_how_to_go_on(applied: AwsSite) -> None:
+    info = applied.terraform / ".terraform.tfstate.lock.info"
+    held = {
+        "ID": "0b1c2d3e", "Operation": "OperationTypeApply", "Who": "anna@desk", "Version": "1.11.4",
+        "Created": "2026-11-21T20:01:02.123456789Z", "Path": "terraform.tfstate", "Info": "",
+    }  # fmt: skip
+    with (applied.terraform / "terraform.tfstate").open("r+") as state:
+        # As Terraform does it for a local state.
+        fcntl.lockf(state, fcntl.LOCK_EX)
+        info.write_text(json.dumps(held))
+        try:
+            done = applied.orthweb("plan")
+        finally:
+            info.unlink()
+    assert done.status == 1 and "the state is locked: anna@desk has been at 'apply' since 2026-11-21" in done.err
+    assert "force-unlock 0b1c2d3e" in done.err and "Traceback" not in done.err
+
+
+def test_a_region_without_debians_image_is_told_with_what_to_name_instead(aws: Emulator, tmp_path: Path) -> None:
+    site = aws_site(tmp_path, aws, SITE.replace(f", hosts: {{ami_id: {AMI}}}", ""))
+    done = site.orthweb("plan")
+    assert done.status == 1 and "name an image of your own in aws.hosts.ami_id" in done.err, done.all
+    site.describe(SITE.replace(AMI, "ami-00000000"))
+    done = site.orthweb("plan")
+    assert done.status == 1 and "correct aws.hosts.ami_id: images are of one region" in done.err, done.all
 
 
 def test_an_older_orthweb_leaves_a_newer_ones_site_alone(applied: AwsSite) -> None:

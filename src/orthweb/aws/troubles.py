@@ -25,8 +25,6 @@ _REMEDIES = {
     "Unsupported": "choose an aws.hosts.instance_type that the zones have, or other aws.network.zone_names",
     "InvalidVpcID.NotFound": "correct aws.network.existing.vpc_id, or leave 'existing' out to have one made",
     "InvalidSubnetID.NotFound": "correct the subnets of aws.network.existing",
-    "InvalidAMIID.NotFound": "correct aws.hosts.ami_id: images are of one region",
-    "ParameterNotFound": "this region has no Debian 13: name an image of your own in aws.hosts.ami_id",
     "DBInstanceAlreadyExists": "a database of that name is there: give the site another name, or remove that one",
     "BucketAlreadyExists": "give the site another name",
     "EntityAlreadyExists": "it was made by somebody else: give the site another name, or remove that one",
@@ -38,6 +36,11 @@ _REMEDIES = {
     "ExpiredTokenException": "log in to AWS again",
     "Throttling": "AWS asks for patience: wait a minute",
     "RequestLimitExceeded": "AWS asks for patience: wait a minute",
+}
+# What is looked up before anything is made, by a part of its address.
+_LOOKED_UP = {
+    "data.aws_ssm_parameter.debian": "this region has no Debian 13: name an image of your own in aws.hosts.ami_id",
+    "data.aws_ami.own": "correct aws.hosts.ami_id: images are of one region",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 
@@ -88,7 +91,10 @@ def explain(trouble: Trouble, unlock: str) -> OrthwebError:
     message = f"{where}: {text}" if where else text
     if trouble.code in _DENIED:
         return Failure(message, "these credentials may not do that: use others, or have the permission given")
-    remedy = _REMEDIES.get(trouble.code)
+    for part, remedy in _LOOKED_UP.items():
+        if part in where:
+            return Failure(message, remedy)
+    remedy = _REMEDIES.get(trouble.code, "")
     return Failure(message, f"{remedy}; {_AGAIN}" if remedy else _AGAIN)
 
 

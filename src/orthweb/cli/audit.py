@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, amount, site_at, stderr, stdout
+from orthweb.cli.console import JsonOption, SiteOption, amount, site_here, stderr, stdout
 from orthweb.errors import Failure, InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def audit(
     from orthweb.audit.run import audit as run
     from orthweb.audit.state import opened
 
-    described, paths = site_at(site)
+    described, paths = site_here(site, "audit", "its index and bucket are reached by its hosts alone")
     inside, address = _inside(described, paths)
     storage = open_storage(inside.storage, paths.bucket)
     record = paths.state / "audit" / ("md5.sqlite" if md5 else "sizes.sqlite")

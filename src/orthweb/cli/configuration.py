@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, print_json, site_at, stderr, stdout, warn
+from orthweb.cli.console import JsonOption, SiteOption, print_json, site_here, stderr, stdout, warn
 from orthweb.errors import InputError
 
 EnvironmentOption = Annotated[
@@ -77,7 +77,7 @@ def render(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     from orthweb.local.engine import Engine
     from orthweb.site.voice import Voice
 
-    described, paths = site_at(site)
+    described, paths = site_here(site, "render", "'orthweb plan' shows what would change there")
     engine = Engine(described, paths, Voice(say=lambda _: None, warn=warn, step=lambda _: None))
     files = engine.preview()
     present = {str(path.relative_to(paths.config)) for path in paths.config.rglob("*") if path.is_file()}

@@ -89,13 +89,25 @@ def site_at(folder: Path) -> tuple[Site, SitePaths]:
     return site.model_copy(update={"aws": None}) if HERE in os.environ else site, SitePaths(root)
 
 
-def site_here(folder: Path, command: str) -> tuple[Site, SitePaths]:
-    """Load a site that runs on this machine; raises InputError, also for one that is on AWS."""
+def site_here(
+    folder: Path, command: str, instead: str = "'orthweb apply' and 'orthweb destroy' are for that"
+) -> tuple[Site, SitePaths]:
+    """Load a site that runs on this machine.
+
+    Parameters
+    ----------
+    instead:
+        What a person may want of a site on AWS.
+
+    Raises
+    ------
+    InputError
+        It is on AWS; or as `site_at`.
+    """
     site, paths = site_at(folder)
     if site.aws is not None:
         raise InputError(
-            f"{command}: this site is on AWS, where 'orthweb apply' and 'orthweb destroy' are for that",
-            f"'orthweb --here {command}' runs a copy of it on this machine",
+            f"{command}: this site is on AWS: {instead}", f"'orthweb --here {command}' means a copy on this machine"
         )
     return site, paths
 

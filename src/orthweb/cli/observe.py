@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orthweb.cli.console import JsonOption, SiteOption, print_json, site_at, stdout
+from orthweb.cli.console import JsonOption, SiteOption, print_json, site_at, site_here, stdout
 from orthweb.errors import Failure, InputError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def logs(
     site: SiteOption = Path("."),
 ) -> None:
     """Show the logs of the site's services: the processes' own, and web and dicom, which say who connected."""
-    _, paths = site_at(site)
+    _, paths = site_here(site, "logs", "'orthweb connect --log' follows the start of a host")
     found = {path.stem: path for path in sorted(paths.logs.glob("*.log"))} if paths.logs.exists() else {}
     if not found:
         raise Failure(f"{paths.logs}: no logs yet", "start the site with 'orthweb up'")

@@ -71,12 +71,16 @@ class Bucket:
             headers["x-amz-checksum-crc32"] = crc
 
         def attempt() -> None:
-            answer = self._wire.send("PUT", key, headers, content).headers
+            try:
+                answer = self._wire.send("PUT", key, headers, content).headers
+            except MissingObject as error:
+                # A server that looks after its own upload may not see it yet, and then answers so.
+                raise Trouble(str(error)) from None
             try:
                 self._confirm(key, answer, digest.hex(), crc, len(content))
-            except Trouble:
+            except (Trouble, MissingObject) as error:
                 self._forget(key)
-                raise
+                raise Trouble(str(error)) from None
             if self._settings.folder is not None:
                 self._flush(Path(self._settings.folder, self._settings.bucket, key), len(content))
 
