@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 CODE := $(wildcard src tests bench scripts)
 TESTS ?=
-JOBS ?= 2
+JOBS ?= 3
 SECONDS ?= 60
 
 help: ## Show this list
@@ -18,9 +18,9 @@ up: environment ## Bring up the demo site in demo/, send a DICOM file to it and 
 down: ## End the demo site (its data stay in demo/)
 	@if [ -d demo ] && [ -x $(BIN)/orthweb ]; then $(BIN)/orthweb down --site demo; else echo "There is no demo site to end."; fi
 
-test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=2 run at a time)
+test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=3 run at a time)
 	@$(BIN)/orthweb setup --tests
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 for each of its parts)
 	@for target in acceptor requestor association file; do \

@@ -20,6 +20,9 @@ from typing import Any
 ORTHWEB = [sys.executable, "-m", "orthweb"]
 # DCMTK reads TCP_NODELAY: without it every store waits 40 ms.
 CLIENT_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TCP_NODELAY": "1"}
+# Below what the kernel gives to outgoing connections and what a site takes for its insides.
+_FIRST_PORT, _LAST_PORT = 10000, 20000
+_GIVEN: set[int] = set()
 TESTS_PACKAGES = "run the tests with 'make test', which installs what they need"
 
 
@@ -64,15 +67,19 @@ def eventually(condition: Callable[[], Any], limit: float = 30, what: str = "the
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on; elsewhere each time, so that test runs side by side don't meet."""
+    """A port of this machine that nobody listens on, and that no other test of this run gets, now or later."""
+    # Elsewhere each time, so that runs side by side don't meet; and each worker of a run has a range of its own.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    span = (_LAST_PORT - _FIRST_PORT) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
-        # Below what the kernel gives to outgoing connections and what a site takes for its insides.
-        port = random.randrange(10000, 20000)
+        port = random.randrange(span) + _FIRST_PORT + worker * span
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("0.0.0.0", port))
-                return port
+                if port not in _GIVEN:
+                    _GIVEN.add(port)
+                    return port
 
 
 @contextlib.contextmanager

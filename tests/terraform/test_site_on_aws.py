@@ -108,14 +108,6 @@ def test_day_two_of_a_site_whose_hosts_do_not_answer(applied: AwsSite) -> None:
     check_day_two(applied)
 
 
-def test_a_second_plan_finds_only_what_the_emulator_forgets(applied: AwsSite) -> None:
-    done = applied.orthweb("plan", "--json")
-    assert done.status == 0, done.all
-    for change in json.loads(done.out)["changes"]:
-        name = change["address"].split(".", 4)[-1]
-        assert change["action"] == "update" and set(change["attributes"]) <= _FORGOTTEN[name], change
-
-
 def test_no_secret_is_in_the_state_the_plan_or_a_log(applied: AwsSite) -> None:
     client = applied.emulator.client("secretsmanager")
     secrets: list[str] = []
@@ -218,16 +210,6 @@ def test_the_hosts_may_do_what_they_need_and_no_more(applied: AwsSite) -> None:
             assert sessions or statement.get("Condition"), statement
 
 
-def test_a_changed_range_is_a_small_change_that_is_applied_with_the_same_command(applied: AwsSite) -> None:
-    applied.describe(SITE.replace("web: {allowed_cidrs: [203.0.113.0/24]}", "web: {allowed_cidrs: [198.51.100.0/24]}"))
-    try:
-        done = applied.orthweb("plan", "--json")
-        doors = [each for each in json.loads(done.out)["changes"] if "doors" in each["address"]]
-        assert sorted(each["action"] for each in doors) == ["create", "destroy"]
-    finally:
-        applied.describe(SITE)
-
-
 def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite) -> None:
     applied.describe(SITE.replace("name: clinic", "name: other-clinic"))
     try:
@@ -235,20 +217,33 @@ def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite
         assert done.status == 2, done.all
         assert "This replaces a bucket with what is in it" in done.out
         assert "--confirm other-clinic" in done.err
+        assert "nobody can be asked here" in done.err
         done = applied.orthweb("apply", "--confirm", "clinic")
         assert done.status == 2 and "the site is called other-clinic" in done.err
     finally:
         applied.describe(SITE)
 
 
-def test_what_was_deleted_by_hand_is_named_and_made_again(applied: AwsSite) -> None:
-    group = applied.output()["site"]["log_groups"]["boot"]
-    applied.emulator.client("logs").delete_log_group(logGroupName=group)
-    done = applied.orthweb("apply")
-    assert done.status == 2 and "nobody can be asked here" in done.err and "--yes" in done.err
-    address = 'module.site.module.observability.aws_cloudwatch_log_group.this["boot"]'
-    assert f"deleted by hand since the last apply: {address}" in done.out
-    assert re.search(r"^ CONCERN +MAKE +CHANGE", done.out, re.MULTILINE), done.out
+def test_a_second_plan_finds_what_was_changed_what_was_deleted_and_what_the_emulator_forgets(applied: AwsSite) -> None:
+    applied.emulator.client("logs").delete_log_group(logGroupName=applied.output()["site"]["log_groups"]["boot"])
+    applied.describe(SITE.replace("web: {allowed_cidrs: [203.0.113.0/24]}", "web: {allowed_cidrs: [198.51.100.0/24]}"))
+    try:
+        told = json.loads(applied.orthweb("plan", "--json").out)
+    finally:
+        applied.describe(SITE)
+    group = 'module.site.module.observability.aws_cloudwatch_log_group.this["boot"]'
+    door = "module.site.module.hosts.aws_vpc_security_group_ingress_rule.doors"
+    assert told["deleted_by_hand"] == [group]
+    found = {change["address"]: change for change in told["changes"]}
+    for address, action in (
+        (group, "create"),
+        (f'{door}["web 198.51.100.0/24"]', "create"),
+        (f'{door}["web 203.0.113.0/24"]', "destroy"),
+    ):
+        assert found.pop(address)["action"] == action
+    for address, change in found.items():
+        name = address.split(".", 4)[-1]
+        assert change["action"] == "update" and set(change["attributes"]) <= _FORGOTTEN[name], change
 
 
 def test_commands_that_only_speak_to_the_site_find_its_address(applied: AwsSite) -> None:
