@@ -225,18 +225,20 @@ def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite
 
 
 def test_a_second_plan_finds_what_was_changed_what_was_deleted_and_what_the_emulator_forgets(applied: AwsSite) -> None:
-    applied.emulator.client("logs").delete_log_group(logGroupName=applied.output()["site"]["log_groups"]["boot"])
+    alarms = applied.emulator.client("cloudwatch")
+    # Nothing else is made of an alarm, so nothing else changes with it.
+    alarms.delete_alarms(AlarmNames=[alarms.describe_alarms()["MetricAlarms"][0]["AlarmName"]])
     applied.describe(SITE.replace("web: {allowed_cidrs: [203.0.113.0/24]}", "web: {allowed_cidrs: [198.51.100.0/24]}"))
     try:
         told = json.loads(applied.orthweb("plan", "--json").out)
     finally:
         applied.describe(SITE)
-    group = 'module.site.module.observability.aws_cloudwatch_log_group.this["boot"]'
     door = "module.site.module.hosts.aws_vpc_security_group_ingress_rule.doors"
-    assert told["deleted_by_hand"] == [group]
+    (alarm,) = told["deleted_by_hand"]
+    assert alarm.startswith("module.site.module.observability.aws_cloudwatch_metric_alarm.")
     found = {change["address"]: change for change in told["changes"]}
     for address, action in (
-        (group, "create"),
+        (alarm, "create"),
         (f'{door}["web 198.51.100.0/24"]', "create"),
         (f'{door}["web 203.0.113.0/24"]', "destroy"),
     ):
