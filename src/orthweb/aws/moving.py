@@ -20,11 +20,12 @@ from orthweb.aws.hosts import start as start_host
 from orthweb.aws.hosts import stop as stop_host
 from orthweb.aws.outside import Answer, Doors, ask
 from orthweb.errors import Failure, OrthwebError
-from orthweb.local.waiting import wait_for
 from orthweb.site.files import write_file
 from orthweb.site.paths import SitePaths
 from orthweb.site.voice import Voice
+from orthweb.waiting import wait_for
 
+_LOOK = "see 'orthweb status'; the same command goes on"
 _PAUSE_SECONDS = 2.0
 _ASSOCIATION_SECONDS = 60.0
 _VERIFY_SECONDS = 60.0
@@ -150,10 +151,8 @@ def move_address(work: Work, role: str) -> None:
     host = look_at_hosts(work.applied)[role]
     if not host.holds_address:
         give_address(work.applied, host)
-    wait_for(
-        lambda: address_holder(work.applied) == host.id, _ASSOCIATION_SECONDS, f"EC2 to show the address at {role}",
-        _PAUSE_SECONDS,
-    )  # fmt: skip
+    shown = f"EC2 to show the address at {role}"
+    wait_for(lambda: address_holder(work.applied) == host.id, _ASSOCIATION_SECONDS, shown, _PAUSE_SECONDS, _LOOK)
 
 
 def verify(work: Work) -> Answer | None:
@@ -188,8 +187,9 @@ def stop(work: Work, role: str) -> bool:
     if host.state != STOPPING:
         stop_host(work.applied, host)
     wait_for(
-        lambda: look_at_hosts(work.applied)[role].state == STOPPED, _STOP_SECONDS, f"{role} to stop", _PAUSE_SECONDS
-    )
+        lambda: look_at_hosts(work.applied)[role].state == STOPPED, _STOP_SECONDS, f"{role} to stop", _PAUSE_SECONDS,
+        _LOOK,
+    )  # fmt: skip
     return True
 
 

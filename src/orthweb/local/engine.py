@@ -22,7 +22,6 @@ from orthweb.local.packages import Parts, ensure_packages, installed_versions
 from orthweb.local.processes import Supervisor, end_orphans
 from orthweb.local.services import Services
 from orthweb.local.status import replica_states
-from orthweb.local.waiting import wait_for
 from orthweb.pki import describe, load_certificate
 from orthweb.render import Rendered, Secrets, render
 from orthweb.render.envoy import server_files
@@ -33,6 +32,7 @@ from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
 from orthweb.site.voice import Voice
+from orthweb.waiting import wait_for
 
 
 class Engine:

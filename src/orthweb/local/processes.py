@@ -17,7 +17,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from orthweb.errors import Failure, InputError
 from orthweb.local.account import Account, unprivileged
-from orthweb.local.waiting import wait_for
+from orthweb.waiting import wait_for
 
 _LONGEST_SOCKET = 107  # unix(7): sun_path
 _UP = ("RUNNING", "STARTING", "BACKOFF")

@@ -14,13 +14,13 @@ from orthweb.local.drain import drain
 from orthweb.local.layout import Layout
 from orthweb.local.probe import OrthancProbe, envoy_admin, healthy_hosts
 from orthweb.local.processes import Supervisor, last_line
-from orthweb.local.waiting import wait_for
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
 from orthweb.render.files import fingerprint
 from orthweb.render.place import Rendered, Replica, Secrets
 from orthweb.site.files import write_file
 from orthweb.site.model import HEALTH_USER
 from orthweb.site.paths import SitePaths
+from orthweb.waiting import wait_for
 
 _START_SECONDS = 60
 _STOP_DRAIN_SECONDS = 30

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from orthweb.errors import Failure
 
 
-def wait_for(condition: Callable[[], bool], limit: float, what: str, pause: float = 0.03) -> None:
+def wait_for(
+    condition: Callable[[], bool],
+    limit: float,
+    what: str,
+    pause: float = 0.03,
+    remedy: str = "see 'orthweb status' and 'orthweb logs'",
+) -> None:
     """Wait until `condition` holds.
 
     Parameters
@@ -26,5 +32,5 @@ def wait_for(condition: Callable[[], bool], limit: float, what: str, pause: floa
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:
-            raise Failure(f"waited {limit:.0f} s for {what}", "see 'orthweb status' and 'orthweb logs'")
+            raise Failure(f"waited {limit:.0f} s for {what}", remedy)
         time.sleep(pause)
