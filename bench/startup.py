@@ -24,7 +24,7 @@ from benchsite import ORTHWEB, wait_until
 
 from orthweb.local.account import Account, current_account, unprivileged
 from orthweb.local.database import answers, ensure_cluster, ensure_database
-from orthweb.local.probe import OrthancProbe, healthy_hosts
+from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.render.place import Database
 from orthweb.site.files import ensure_folder
 from orthweb.site.paths import SitePaths

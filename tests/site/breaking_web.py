@@ -115,8 +115,13 @@ def web_host(envoy: dict[str, Any]) -> dict[str, Any]:
 
 
 def cluster(envoy: dict[str, Any], name: str) -> dict[str, Any]:
-    """A cluster of the proxy's configuration."""
+    """A cluster of the proxy's configuration, with the servers in it that Envoy else reads from a file."""
     found: dict[str, Any] = next(one for one in envoy["static_resources"]["clusters"] if one["name"] == name)
+    if "eds_cluster_config" in found:
+        watched = found.pop("eds_cluster_config")["eds_config"]["path_config_source"]["path"]
+        (assignment,) = YAML(typ="safe").load(Path(watched).read_text())["resources"]
+        del assignment["@type"]
+        found |= {"type": "STATIC", "load_assignment": assignment}
     return found
 
 

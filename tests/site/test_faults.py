@@ -138,7 +138,7 @@ def _hit(pid: int, how: signal.Signals = signal.SIGKILL) -> float:
 
 def _serving(site: TestSite) -> str:
     """The replica that carries the most associations right now."""
-    from orthweb.local.probe import envoy_admin
+    from orthweb.running.probe import envoy_admin
     from orthweb.render.envoy_clusters import DICOM_CLUSTER
 
     answer = json.loads(envoy_admin(site.state / "run/envoy.sock", "/clusters?format=json") or "{}")

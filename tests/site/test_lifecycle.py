@@ -79,12 +79,12 @@ def test_one_replica_more_and_one_less_leave_the_others_alone(living: TestSite) 
     living.describe("orthanc: {replicas: 3}")
     living.up()
     more = pids(living)
-    assert changed(before, more) == {"orthanc-3", "envoy"}
+    assert changed(before, more) == {"orthanc-3"}
     assert len(living.status()["replicas"]) == 3
     living.describe("orthanc: {replicas: 2}")
     living.up()
     less = pids(living)
-    assert changed(more, less) == {"orthanc-3", "envoy"}
+    assert changed(more, less) == {"orthanc-3"}
     assert "orthanc-3" not in less
     living.healthy()
 
@@ -99,6 +99,18 @@ def test_restart_of_one_replica_touches_no_other_and_the_site_answers(living: Te
         assert done.status == 0, done.all
     assert changed(before, pids(living)) == {"orthanc-2"}
     assert not polls.failures
+
+
+def test_restart_of_each_replica_lets_its_associations_finish(living: TestSite, tmp_path: Path) -> None:
+    images = make_images(tmp_path, 60)
+    with sending(living, images, senders=1, retry=False, environment=SLOW) as transfer:
+        transfer.reach(3)
+        for name in ("orthanc-1", "orthanc-2"):
+            done = living.orthweb("restart", name, "--drain", "60")
+            assert done.status == 0, done.all
+        transfer.finish(5)
+    assert (transfer.statuses, transfer.troubles, transfer.complete) == ([0], [], True)
+    assert_kept(living, images)
 
 
 def test_restart_restarts_every_service_and_keeps_the_supervisor(living: TestSite) -> None:

@@ -86,8 +86,8 @@ def envoy(files: dict[str, Rendered]) -> Any:
 
 
 def dicom_cluster(files: dict[str, Rendered]) -> list[Any]:
-    clusters = envoy(files)["static_resources"]["clusters"]
-    return list(next(c for c in clusters if c["name"] == "orthanc-dicom")["load_assignment"]["endpoints"])
+    (assignment,) = YAML(typ="safe").load(files["envoy/eds-orthanc-dicom.yaml"].text)["resources"]
+    return list(assignment["endpoints"])
 
 
 def postgres_settings(files: dict[str, Rendered]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,6 @@ from orthweb.local.account import Account, current_account, ensure_account, ensu
 from orthweb.local.boot import remove_at_boot
 from orthweb.local.checks import check_before, holds_data, storage_kind
 from orthweb.local.config import write_files, write_rendered
-from orthweb.local.drain import drain
 from orthweb.local.layout import HOUSEKEEPING, Layout, library_folder, make_layout, programs_and_data, service_names
 from orthweb.local.loopback import ensure_loopback
 from orthweb.local.openssl import ensure_openssl_names
@@ -26,6 +26,8 @@ from orthweb.pki import describe, load_certificate
 from orthweb.render import Rendered, Secrets, render
 from orthweb.render.envoy import server_files
 from orthweb.render.orthanc import check_settings, owned_settings
+from orthweb.running.drain import drain
+from orthweb.running.replicas import Rota
 from orthweb.site.edit import set_certificate
 from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import OwnCertificate, Site
@@ -84,7 +86,7 @@ class Engine:
                 bucket.endpoint, bucket.name, secrets.s3_access_key, secrets.s3_secret_key, bucket.ca, bucket.region
             )
         voice.step("starting Orthanc")
-        self.services.ensure_replicas(layout, files, secrets)
+        self.services.ensure_replicas(layout, files, secrets, self._rota(layout, account))
         voice.step("starting Envoy")
         self.services.ensure_proxy(layout, files)
         self.services.ensure(layout, files, HOUSEKEEPING)
@@ -120,11 +122,26 @@ class Engine:
             self.voice.step(f"restarting {name}")
             if name == "envoy":
                 drain(self.services.admin, drain_seconds)
-            well = self._well()
-            self.services.cycle(name)
-            wait_for(lambda well=well: well <= self._well(), 60, f"{name} and the replicas to be well again")  # type: ignore[misc]
+            with self._at_rest(name, drain_seconds):
+                well = self._well()
+                self.services.cycle(name)
+                wait_for(lambda well=well: well <= self._well(), 60, f"{name} and the replicas to be well again")  # type: ignore[misc]
             self.services.wait_proxy()
             self.voice.say(f"restarted {name}")
+
+    def _at_rest(self, name: str, limit: float) -> AbstractContextManager[object]:
+        """While the body runs, the proxy hands a replica nothing new; of another service nothing is asked."""
+        if not name.startswith("orthanc-"):
+            return nullcontext()
+        server = certificates.current_server(self.paths)
+        if server is None:
+            return nullcontext()
+        layout, _, _ = self._render(installed_versions(), server, keep=True)
+        replica = next(replica for replica in layout.place.replicas if replica.name == name)
+        return self._rota(layout, self._known_account()).without(replica, limit)
+
+    def _rota(self, layout: Layout, account: Account) -> Rota:
+        return Rota(self.services.admin, layout.place, lambda files: write_files(self.paths.config, files, account))
 
     def _well(self) -> set[str]:
         states = replica_states(self.site, self.paths)

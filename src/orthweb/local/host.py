@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orthweb.local.layout import service_names
-from orthweb.local.probe import envoy_admin
 from orthweb.local.processes import Supervisor
+from orthweb.running.probe import envoy_admin
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.validation.target import Service, Space

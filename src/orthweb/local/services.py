@@ -10,13 +10,14 @@ from typing import TypedDict
 
 from orthweb.errors import Failure
 from orthweb.local import database
-from orthweb.local.drain import drain
 from orthweb.local.layout import Layout
-from orthweb.local.probe import OrthancProbe, envoy_admin, healthy_hosts
 from orthweb.local.processes import Supervisor, last_line
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
 from orthweb.render.files import fingerprint
 from orthweb.render.place import Rendered, Replica, Secrets
+from orthweb.running.drain import drain
+from orthweb.running.probe import OrthancProbe, envoy_admin, healthy_hosts
+from orthweb.running.replicas import Rota
 from orthweb.site.files import write_file
 from orthweb.site.model import HEALTH_USER
 from orthweb.site.paths import SitePaths
@@ -24,6 +25,8 @@ from orthweb.waiting import wait_for
 
 _START_SECONDS = 60
 _STOP_DRAIN_SECONDS = 30
+# What a replica is at, when its configuration changed, may take this long to finish.
+_REPLICA_SECONDS = 30
 _ANSWER_SECONDS = 15
 _FAILED = ("BACKOFF", "FATAL", "EXITED")
 # One failed start may be bad luck, such as a port in its last moments; the supervisor tries again.
@@ -68,7 +71,7 @@ class Services:
         self._ensure(layout, files, "s3")
         self._wait(["s3"], ready, "the object storage to answer")
 
-    def ensure_replicas(self, layout: Layout, files: Mapping[str, Rendered], secrets: Secrets) -> None:
+    def ensure_replicas(self, layout: Layout, files: Mapping[str, Rendered], secrets: Secrets, rota: Rota) -> None:
         """Start the Orthanc servers that are down at once, and restart changed ones one after another."""
         probe = OrthancProbe(self.paths.pki / "internal", secrets.users[HEALTH_USER])
         up = {name for name, state in self.supervisor.states().items() if state.up}
@@ -77,7 +80,11 @@ class Services:
             self._ensure(layout, files, replica.name)
         self._wait_replicas(absent, probe)
         for replica in layout.place.replicas:
-            restarted = self._ensure(layout, files, replica.name)
+            restarted = replica.name in up and not self._as_applied(layout, files, replica.name)
+            if restarted:
+                with rota.without(replica, _REPLICA_SECONDS):
+                    self._ensure(layout, files, replica.name)
+                    self._wait_replicas([replica], probe)
             # Also one that was not touched: after a restart of the database it takes seconds to find it again.
             if replica.name in up and not restarted and not self._answers_soon(replica, probe):
                 self.supervisor.kill(replica.name)
@@ -145,20 +152,22 @@ class Services:
         name: str,
         before_stop: Callable[[], None] = lambda: None,
     ) -> bool:
-        program = layout.program(name)
-        applied, state = self._applied(), self.supervisor.states().get(name)
-        wanted: _Applied = {"fingerprint": fingerprint(program, files), "command": list(program.command)}
+        state = self.supervisor.states().get(name)
         up = state is not None and state.up
-        if up and applied.get(name) == wanted:
+        if up and self._as_applied(layout, files, name):
             return False
         if up:
             before_stop()
             self.supervisor.stop([name])
         # Written first: a start that is interrupted here is made good by the next call, which finds it down.
-        write_file(self._record, json.dumps({**applied, name: wanted}, indent=2) + "\n")
+        applied = {**self._applied(), name: _wanted(layout, files, name)}
+        write_file(self._record, json.dumps(applied, indent=2) + "\n")
         self.supervisor.start_process(name)
         self.say(f"{'restarted' if up else 'started'} {name}")
         return True
+
+    def _as_applied(self, layout: Layout, files: Mapping[str, Rendered], name: str) -> bool:
+        return self._applied().get(name) == _wanted(layout, files, name)
 
     def _applied(self) -> dict[str, _Applied]:
         try:
@@ -184,3 +193,8 @@ class Services:
             return False
 
         wait_for(holds, _START_SECONDS, what)
+
+
+def _wanted(layout: Layout, files: Mapping[str, Rendered], name: str) -> _Applied:
+    program = layout.program(name)
+    return {"fingerprint": fingerprint(program, files), "command": list(program.command)}

@@ -13,11 +13,11 @@ from typing import Any
 from orthweb.local.certificates import known_certificates
 from orthweb.local.checks import LEAST_FREE_BYTES
 from orthweb.local.layout import service_names
-from orthweb.local.probe import OrthancProbe, healthy_hosts
 from orthweb.local.processes import ProcessState, Supervisor
 from orthweb.local.sockets import holder, listeners
 from orthweb.pki import describe, load_certificate
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.site.model import HEALTH_USER, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_users

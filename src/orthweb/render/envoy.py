@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from orthweb.render.envoy_clusters import WEB_CLUSTER, clusters
+from orthweb.render.envoy_clusters import WEB_CLUSTER, clusters, endpoints
 from orthweb.render.envoy_dicom import dicom_listener, plaintext_listener
 from orthweb.render.envoy_listener import HANDSHAKE, listener, rbac, tls_inspector
 from orthweb.render.envoy_log import log_file, web_log
@@ -24,13 +24,19 @@ _DAY = 24 * 3600
 
 
 def envoy_files(site: Site, place: Place, secrets: Secrets) -> dict[str, Rendered]:
-    """Make `envoy.yaml`, which holds the health check's password, and the files that Envoy watches for certificates."""
+    """Make `envoy.yaml`, which holds the health check's password, and the files that Envoy watches."""
     files = place.files
     return {
         "envoy/envoy.yaml": Rendered(_dump(_bootstrap(site, place, secrets)), secret=True),
         "envoy/sds-devices.yaml": Rendered(_dump(devices_secret(files.pki / "ca.crt"))),
         **server_files(files.server_certificate, files.server_key),
+        **endpoint_files(place),
     }
+
+
+def endpoint_files(place: Place, leaving: Container[str] = ()) -> dict[str, Rendered]:
+    """Make the files that tell a running proxy which replicas get something new: not those that are `leaving`."""
+    return {path: Rendered(_dump(content)) for path, content in endpoints(place, leaving).items()}
 
 
 def server_files(certificate: PurePosixPath, key: PurePosixPath) -> dict[str, Rendered]:

@@ -29,11 +29,11 @@ def render(site: Site, place: Place, secrets: Secrets, programs: Sequence[Progra
 def fingerprint(program: Program, files: Mapping[str, Rendered]) -> str:
     """Tell whether a running process still has the configuration that its files now say.
 
-    What a process watches by itself (Envoy its certificates) is left out.
+    What a process watches by itself (Envoy its certificates and the replicas) is left out.
     """
     digest = hashlib.sha256(repr((list(program.command), sorted(program.environment.items()))).encode())
     folders = (f"{program.name}/", "orthanc/") if program.name.startswith("orthanc-") else (f"{program.name}/",)
     for path in sorted(files):
-        if path.startswith(folders) and not path.startswith("envoy/sds-"):
+        if path.startswith(folders) and not path.startswith(("envoy/sds-", "envoy/eds-")):
             digest.update(f"\0{path}\0{files[path].text}".encode())
     return digest.hexdigest()

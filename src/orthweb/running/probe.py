@@ -22,14 +22,14 @@ class OrthancProbe:
         self._context.load_cert_chain(internal_pki / "envoy.crt", internal_pki / "envoy.key")
         self._authorization = "Basic " + base64.b64encode(f"{HEALTH_USER}:{password}".encode()).decode()
 
-    def healthy(self, port: int, timeout: float = 2) -> bool:
-        """Whether the Orthanc server on this port of loopback reaches its database."""
-        return self.get(port, "/changes?last", timeout) is not None
+    def healthy(self, port: int, timeout: float = 2, host: str = "127.0.0.1") -> bool:
+        """Whether the Orthanc server on this port reaches its database."""
+        return self.get(port, "/changes?last", timeout, host) is not None
 
-    def get(self, port: int, path: str, timeout: float = 2) -> Any:
+    def get(self, port: int, path: str, timeout: float = 2, host: str = "127.0.0.1") -> Any:
         """Read a resource as JSON; None when it isn't to be had."""
         try:
-            plain = socket.create_connection(("127.0.0.1", port), timeout)
+            plain = socket.create_connection((host, port), timeout)
             with plain, self._context.wrap_socket(plain, server_hostname=INTERNAL_NAME) as secure:
                 return _request(secure, path, {"Authorization": self._authorization})
         except (OSError, http.client.HTTPException, ValueError):

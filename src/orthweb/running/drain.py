@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from orthweb.local.probe import envoy_admin
+from orthweb.running.probe import envoy_admin
 
 _QUIET_SECONDS = 2
 _OPEN = ("orthanc-dicom.upstream_cx_active", "web.downstream_rq_active")
