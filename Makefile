@@ -49,11 +49,15 @@ format: environment-dev ## Put the code into the house style
 
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --system-certs \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --annotation-style line
+# A host's own Python and platform alone, and the versions of requirements.lock: what 'orthweb host' imports.
+HOST := botocore cryptography 'psycopg[binary]' pydantic rich ruamel.yaml typer
+HOST_LOCK := $(subst --universal,--python-platform linux,$(subst --python-version 3.11,--python-version 3.13,$(LOCK)))
 BUILD = sed -n '/^\[build-system\]/,/^$$/s/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
 
 lock: environment-dev ## Resolve pyproject.toml anew into the lock files (UPGRADE=1 takes newer releases)
 	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml - --extra aws --extra s3 --output-file requirements.lock
 	@$(BUILD) | $(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml - --all-extras --constraints requirements.lock --output-file requirements-dev.lock
+	@printf '%s\n' $(HOST) | $(HOST_LOCK) --constraints requirements.lock - --output-file src/orthweb/bundle/host.lock
 	@echo "checkov>=3.2" | $(LOCK) $(if $(UPGRADE),--upgrade) - --output-file requirements-checkov.lock
 
 clean: down ## End the demo site and remove what was built (the demo's data stay)

@@ -106,6 +106,8 @@ class TestSite:
     """A site in a folder of its own."""
 
     __test__ = False
+    host = "localhost"
+    """Where it is reached."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -232,7 +234,7 @@ class TestSite:
                 "-aec",
                 "ORTHANC",
                 *options.pop("options", []),
-                "localhost",
+                self.host,
                 str(self.dicom_port),
                 *words,
             ],
@@ -258,7 +260,7 @@ class TestSite:
     ) -> Done:
         """Ask the web port with curl; the user's password goes through standard input."""
         config = f'user = "{user}:{self.password(user)}"\n' if user else ""
-        url = f"{scheme}://localhost:{port or self.web_port}{path}"
+        url = f"{scheme}://{self.host}:{port or self.web_port}{path}"
         command = [
             "curl",
             "--silent",

@@ -19,7 +19,7 @@ class Polls:
     """Two clients: one with a new connection for each request, one that keeps its connection and its cookie."""
 
     def __init__(self, site: TestSite) -> None:
-        self._port = site.web_port
+        self._host, self._port = site.host, site.web_port
         self._context = ssl.create_default_context(cafile=str(site.ca))
         self._credentials = base64.b64encode(f"admin:{site.password()}".encode()).decode()
         self._ended = threading.Event()
@@ -63,7 +63,7 @@ class Polls:
         connection.close()
 
     def _connection(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("localhost", self._port, timeout=15, context=self._context)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=15, context=self._context)
 
 
 @contextlib.contextmanager

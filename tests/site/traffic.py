@@ -68,7 +68,7 @@ class Transfer:
         hold_at: int,
     ) -> None:
         self._command = ["storescu", "-v", "--no-halt", *site.device()]
-        self._command += ["-aec", site.description.orthanc.ae_title, "localhost", str(site.dicom_port)]
+        self._command += ["-aec", site.description.orthanc.ae_title, site.host, str(site.dicom_port)]
         self._environment, self._retry, self._hold_at = environment, retry, hold_at
         self._by_path = {str(image.path): image for image in images}
         self._lock, self._ended = threading.Lock(), threading.Event()

@@ -50,7 +50,7 @@ def place(root: Path = Path("/srv/site"), replicas: int = 3, plugin: tuple[int, 
             Replica(f"orthanc-{number}", "127.0.0.1", 20000 + number, 21000 + number)
             for number in range(1, replicas + 1)
         ),
-        database=Database("127.0.0.1", 22000),
+        database=Database("127.0.0.1", 22000, listen="127.0.0.1"),
         bucket=None,
         versions=Versions((1, 10, 1), plugin),
         files=files,

@@ -14,7 +14,7 @@ from supervisor.options import ServerOptions
 
 from orthweb.pki import ensure_authority
 from orthweb.render import Rendered
-from orthweb.render.envoy_tls import INTERNAL_NAME
+from orthweb.site.model import INTERNAL_NAME
 
 ODD = "my site 100%'s"
 

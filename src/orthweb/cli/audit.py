@@ -16,6 +16,7 @@ import typer
 
 from orthweb.cli.console import JsonOption, SiteOption, amount, site_here, stderr, stdout
 from orthweb.errors import Failure, InputError
+from orthweb.site.mark import COMPOSE, engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,11 @@ def _inside(described: Site, paths: SitePaths) -> tuple[Inside, str]:
     """Give the view from inside of the site, and the address of its web page."""
     from orthweb.local.target import local_target
 
+    if engine_of(paths) == COMPOSE:
+        raise Failure(
+            f"{described.name}: is in containers, whose index and storage are not audited yet",
+            "'orthweb validate' looks at it from outside",
+        )
     with tempfile.TemporaryDirectory(prefix="orthweb-") as scratch:
         target = local_target(described, paths, Path(scratch))
     if target.inside is None:

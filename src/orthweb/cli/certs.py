@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Certificates: the site's authority
 @app.command()
 def show(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Show subject, names, issuer, fingerprint and days left of the site's certificates."""
-    from orthweb.local.status import certificates
+    from orthweb.running.overview import certificates
 
     _, paths = site_at(site)
     found = certificates(paths)

@@ -16,6 +16,7 @@ from orthweb.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orthweb.host.own import OwnHost
     from orthweb.local.engine import Engine
     from orthweb.site.model import Site
     from orthweb.site.paths import SitePaths
@@ -113,13 +114,26 @@ def site_here(
 
 
 @contextmanager
-def changing(folder: Path, command: str) -> Iterator[Engine]:
-    """Let the body change the site on this machine, as `locked`, and show what is being done."""
-    from orthweb.local.engine import Engine
+def changing(folder: Path, command: str, engine: str | None = None) -> Iterator[Engine | OwnHost]:
+    """Let the body change the site on this machine, as `locked`, and show what is being done.
+
+    Parameters
+    ----------
+    engine:
+        What brings it up; when None the one that did before, and the native one the first time.
+    """
+    from orthweb.site.mark import COMPOSE, NATIVE, engine_of
 
     site, paths = site_here(folder, command)
     with locked(site, paths, command, progress=True) as voice:
-        yield Engine(site, paths, voice)
+        if (engine or engine_of(paths) or NATIVE) == COMPOSE:
+            from orthweb.host.own import OwnHost
+
+            yield OwnHost(site, paths, voice)
+        else:
+            from orthweb.local.engine import Engine
+
+            yield Engine(site, paths, voice)
 
 
 @contextmanager

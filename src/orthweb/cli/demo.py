@@ -32,7 +32,7 @@ def demo(
     The image is a CT slice that ships with pydicom, sent with 'orthweb send'. The validation leaves out what takes
     seconds. The exit status is 1 when a check failed.
     """
-    from orthweb.local.status import addresses, web_address
+    from orthweb.running.overview import addresses, web_address
     from orthweb.site.load import SITE_FILE
 
     if not (folder / SITE_FILE).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from orthweb.cli.console import SiteOption, changing, site_here, stderr, stdout
 from orthweb.errors import InputError
+from orthweb.site.mark import COMPOSE, NATIVE
 
 if TYPE_CHECKING:
     from orthweb.site.paths import SitePaths
@@ -26,6 +28,13 @@ DrainOption = Annotated[
 ]
 
 
+class Made(StrEnum):
+    """What brings a site up on this machine."""
+
+    native = NATIVE
+    compose = COMPOSE
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(up)
@@ -36,24 +45,33 @@ def register(app: typer.Typer) -> None:
 def up(
     site: SiteOption = Path("."),
     at_boot: Annotated[bool, typer.Option("--at-boot", help="Also register the site as a systemd service.")] = False,
+    engine: Annotated[
+        Made | None,
+        typer.Option(
+            "--engine",
+            help="native: Debian's packages, supervised here; compose: containers, with Docker.",
+            show_default="the one that brought it up before, else native",
+        ),
+    ] = None,
 ) -> None:
     """Bring the site up on this machine, or make what runs equal to orthweb.yaml.
 
     Installs what is missing through apt, starts PostgreSQL, the Orthanc servers and Envoy, and waits until they are
-    healthy. A second call changes only what differs.
+    healthy. With --engine compose they are containers, which Docker also starts again after a reboot. A second call
+    changes only what differs.
     """
     from orthweb.local.boot import ensure_at_boot, require_systemd
-    from orthweb.local.status import addresses
+    from orthweb.running.overview import addresses
 
     if at_boot:
         require_systemd()
-    with changing(site, "up") as engine:
-        engine.up()
+    with changing(site, "up", engine.value if engine else None) as made:
+        made.up()
         if at_boot:
-            ensure_at_boot(engine.site, engine.paths, engine.voice.say)
+            ensure_at_boot(made.site, made.paths, made.voice.say)
     console = stdout()
-    console.print(f"{engine.site.name} is up" + ("." if engine.changed else "; nothing had to change."))
-    for line in addresses(engine.site, engine.paths):
+    console.print(f"{made.site.name} is up" + ("." if made.changed else "; nothing had to change."))
+    for line in addresses(made.site, made.paths):
         console.print(f"  {line}")
 
 

@@ -14,11 +14,13 @@ import typer
 from orthweb import __version__
 from orthweb.cli import (
     audit,
+    bundle,
     certs,
     configuration,
     connect,
     day_two,
     demo,
+    host,
     lifecycle,
     observe,
     provision,
@@ -51,6 +53,8 @@ audit.register(app)
 provision.register(app)
 day_two.register(app)
 connect.register(app)
+bundle.register(app)
+host.register(app)
 demo.register(app)
 setup.register(app)
 

@@ -12,9 +12,13 @@ import typer
 
 from orthweb.cli.console import JsonOption, SiteOption, print_json, site_at, site_here, stdout
 from orthweb.errors import Failure, InputError
+from orthweb.site.mark import COMPOSE, engine_of
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from orthweb.site.model import Site
+    from orthweb.site.paths import SitePaths
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +40,7 @@ def status(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
         if not show_status(site, as_json):
             raise typer.Exit(1)
         return
-    from orthweb.local.status import status as collect
-
-    state = collect(described, paths)
+    state = _collect(described, paths)
     if as_json:
         print_json(state)
     else:
@@ -57,7 +59,10 @@ def logs(
     site: SiteOption = Path("."),
 ) -> None:
     """Show the logs of the site's services: the processes' own, and web and dicom, which say who connected."""
-    _, paths = site_here(site, "logs", "'orthweb connect --log' follows the start of a host")
+    described, paths = site_here(site, "logs", "'orthweb connect --log' follows the start of a host")
+    if engine_of(paths) == COMPOSE:
+        _show_containers_logs(described, paths, service, follow, lines)
+        return
     found = {path.stem: path for path in sorted(paths.logs.glob("*.log"))} if paths.logs.exists() else {}
     if not found:
         raise Failure(f"{paths.logs}: no logs yet", "start the site with 'orthweb up'")
@@ -94,6 +99,25 @@ def password(
     if wanted not in users:
         raise Failure(f"{wanted}: has no password yet", "'orthweb up' makes one")
     sys.stdout.write(users[wanted] + "\n")
+
+
+def _collect(described: Site, paths: SitePaths) -> dict[str, Any]:
+    if engine_of(paths) == COMPOSE:
+        from orthweb.host.own_status import own_status
+
+        return own_status(described, paths)
+    from orthweb.local.status import status as native_status
+
+    return native_status(described, paths)
+
+
+def _show_containers_logs(described: Site, paths: SitePaths, service: str | None, follow: bool, lines: int) -> None:
+    from orthweb.host.own import OwnHost
+    from orthweb.site.voice import Voice
+
+    host = OwnHost(described, paths, Voice(lambda _: None, lambda _: None, lambda _: None))
+    with contextlib.suppress(KeyboardInterrupt):
+        host.logs(service, follow, lines)
 
 
 def _print_new(name: str, path: Path, position: int, named: bool) -> int:

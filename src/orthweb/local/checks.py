@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from orthweb.errors import Failure, InputError
-from orthweb.local import certificates, s3storage
 from orthweb.local.account import check_low_ports
 from orthweb.local.processes import Supervisor
 from orthweb.local.sockets import describe_holder, holder, listeners
+from orthweb.pki import on_machine as certificates
 from orthweb.render.orthanc import check_settings
+from orthweb.running.overview import LEAST_FREE_BYTES
+from orthweb.site import bucket_keys
+from orthweb.site.mark import NATIVE, check_mark
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
-
-LEAST_FREE_BYTES = 200 * 1024 * 1024
 
 
 def check_before(site: Site, paths: SitePaths, supervisor: Supervisor, commands: Mapping[str, list[str]]) -> bool:
@@ -39,7 +39,7 @@ def check_before(site: Site, paths: SitePaths, supervisor: Supervisor, commands:
         certificates.check_own(paths, site, site.tls.certificate)
     storage = site.s3()
     if storage is not None and storage.credentials is not None:
-        s3storage.keys(paths, storage)
+        bucket_keys.keys(paths, storage)
     low_ports = check_low_ports(site.listening_ports())
     supervisor.check_path()
     _check_folder(site, paths)
@@ -53,30 +53,13 @@ def holds_data(paths: SitePaths) -> bool:
     return (paths.database / "PG_VERSION").exists()
 
 
-def storage_kind(site: Site) -> str:
-    """Say where the site's objects are, in words that change when the objects would not be found any more."""
-    storage = site.s3()
-    if storage is None:
-        return "filesystem"
-    return f"s3 bucket {storage.bucket} at {storage.endpoint or 'the embedded server'}"
-
-
 def _check_folder(site: Site, paths: SitePaths) -> None:
     # The supervisor's configuration has no way to write them.
     if any(character in str(paths.root) for character in '"\n\r'):
         raise InputError(f"{paths.root}: has a quote or a line break in its path", "move it to another folder")
     if not holds_data(paths):
         return
-    try:
-        kept = json.loads(paths.mark.read_text())["storage"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise InputError(f"{paths.mark}: is missing or damaged", "bring it back from a backup") from None
-    storage = storage_kind(site)
-    if kept != storage:
-        raise InputError(
-            f"orthweb.yaml: storage: this site keeps its objects in {kept}, not in {storage}",
-            "they would not be found any more; make a new site and send them there",
-        )
+    check_mark(paths, site, NATIVE)
 
 
 def _check_disk(paths: SitePaths) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from orthweb.errors import Failure, InputError
-from orthweb.local import certificates, database, s3storage
+from orthweb.local import database, s3storage
 from orthweb.local.account import Account, current_account, ensure_account, ensure_reachable
 from orthweb.local.boot import remove_at_boot
-from orthweb.local.checks import check_before, holds_data, storage_kind
+from orthweb.local.checks import check_before, holds_data
 from orthweb.local.config import write_files, write_rendered
 from orthweb.local.layout import HOUSEKEEPING, Layout, library_folder, make_layout, programs_and_data, service_names
 from orthweb.local.loopback import ensure_loopback
@@ -23,13 +22,16 @@ from orthweb.local.processes import Supervisor, end_orphans
 from orthweb.local.services import Services
 from orthweb.local.status import replica_states
 from orthweb.pki import describe, load_certificate
+from orthweb.pki import on_machine as certificates
 from orthweb.render import Rendered, Secrets, render
 from orthweb.render.envoy import server_files
 from orthweb.render.orthanc import check_settings, owned_settings
 from orthweb.running.drain import drain
 from orthweb.running.replicas import Rota
+from orthweb.site import bucket_keys
 from orthweb.site.edit import set_certificate
-from orthweb.site.files import ensure_folder, write_file
+from orthweb.site.files import ensure_folder
+from orthweb.site.mark import NATIVE, write_mark
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
@@ -230,7 +232,7 @@ class Engine:
 
     def _secrets(self, keep: bool) -> Secrets:
         storage = self.site.s3()
-        access, secret = s3storage.keys(self.paths, storage, keep) if storage is not None else ("", "")
+        access, secret = bucket_keys.keys(self.paths, storage, keep) if storage is not None else ("", "")
         ensure_password(self.paths, "postgres-superuser", keep)
         return Secrets(
             users=ensure_users(self.paths, self.site.orthanc.users, keep),
@@ -259,7 +261,7 @@ class Engine:
     def _make_folders(self, account: Account) -> None:
         paths = self.paths
         if not holds_data(paths):
-            write_file(paths.mark, json.dumps({"format": 1, "storage": storage_kind(self.site)}) + "\n")
+            write_mark(paths, self.site, NATIVE)
         for folder in (paths.state, paths.pki, paths.config, paths.data):
             ensure_folder(folder, account.passing_mode, account.passing_owner)
         # Passwords in `secrets` and the authorities' keys stay the caller's: no process of the site needs them.

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import envoy
 
-from orthweb.local.certificates import ServerPair
 from orthweb.local.loopback import LOOPBACK
 from orthweb.local.packages import Parts
 from orthweb.local.sockets import ensure_ports, has_ipv6
+from orthweb.pki.on_machine import ServerPair
 from orthweb.render.gate import GATE_WASM
 from orthweb.render.place import Bucket, Database, Files, Place, Replica, Versions
 from orthweb.render.supervisor import Program
@@ -80,7 +80,7 @@ def _place(
     plugins = resources.files("orthweb.plugins")
     return Place(
         replicas=replicas,
-        database=Database("127.0.0.1", ports["postgresql"]),
+        database=Database("127.0.0.1", ports["postgresql"], listen="127.0.0.1"),
         bucket=_bucket(site, paths, ports),
         versions=Versions(parts.orthanc_version, parts.postgresql_plugin_version),
         files=Files(

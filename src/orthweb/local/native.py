@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from orthweb.errors import Failure
+
+# elf(5): the file's header, one entry of its table of segments, and where the header has the table's place and length.
+_ELF, _SEGMENT = struct.Struct("<16sHHIQQQIHHHHHH"), struct.Struct("<IIQQQQQQ")
+_TABLE, _TABLE_AT = struct.Struct("<Q"), 32
+_NUMBER, _NUMBER_AT = struct.Struct("<H"), 56
+_GNU_STACK, _READ_WRITE = 0x6474E551, 6
 
 
 def compiled(source: str, libraries: Sequence[str]) -> bytes:
@@ -22,7 +29,24 @@ def compiled(source: str, libraries: Sequence[str]) -> bytes:
             raise Failure("tcc is not installed", "apt-get install tcc") from None
         if done.returncode != 0:
             raise Failure(f"tcc failed: {done.stderr.strip() or done.returncode}")
-        return target.read_bytes()
+        return with_plain_stack(target.read_bytes())
+
+
+def with_plain_stack(library: bytes) -> bytes:
+    """Add to a 64-bit ELF library that it needs no executable stack, which tcc up to 0.9.27 leaves open.
+
+    From glibc 2.41 on (Debian 13) a library that leaves it open is not loaded.
+    """
+    header = bytearray(library[: _ELF.size])
+    *_, table, _, _, _, size, number, _, _, _ = _ELF.unpack(header)
+    entries = library[table : table + size * number]
+    if any(_SEGMENT.unpack_from(entries, size * index)[0] == _GNU_STACK for index in range(number)):
+        return library
+    padding = b"\0" * (-len(library) % 8)
+    _TABLE.pack_into(header, _TABLE_AT, len(library) + len(padding))
+    _NUMBER.pack_into(header, _NUMBER_AT, number + 1)
+    stack = _SEGMENT.pack(_GNU_STACK, _READ_WRITE, 0, 0, 0, 0, 0, 16)
+    return bytes(header) + library[_ELF.size :] + padding + entries + stack
 
 
 def loaded(names: Sequence[str]) -> dict[str, str]:

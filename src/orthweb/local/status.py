@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from orthweb.local.certificates import known_certificates
-from orthweb.local.checks import LEAST_FREE_BYTES
 from orthweb.local.layout import service_names
 from orthweb.local.processes import ProcessState, Supervisor
 from orthweb.local.sockets import holder, listeners
-from orthweb.pki import describe, load_certificate
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.running.overview import certificates, described, disk_room
 from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.site.model import HEALTH_USER, Site
 from orthweb.site.paths import SitePaths
@@ -36,7 +32,7 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
     services = [_service(name, states.get(name)) for name in service_names(site)]
     replicas = replica_states(site, paths) if states else []
     ports = [_listener(field, port, states) for field, port in site.listening_ports().items()]
-    disk = _disk(paths)
+    disk = disk_room(paths)
     healthy = (
         bool(states)
         and all(service["state"] in ("running", "starting") for service in services)
@@ -44,14 +40,9 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
         and all(port["open"] for port in ports)
         and disk["enough"]
     )
-    return {
-        "name": site.name,
-        "environment": str(site.environment),
-        "owner": site.owner,
-        "folder": str(paths.root),
+    return described(site, paths) | {
         "up": bool(states),
         "healthy": healthy,
-        "addresses": addresses(site, paths),
         "supervisor": _supervisor(supervisor) if states else None,
         "services": services,
         "replicas": replicas,
@@ -59,25 +50,6 @@ def status(site: Site, paths: SitePaths) -> dict[str, Any]:
         "certificates": certificates(paths),
         "disk": disk,
     }
-
-
-def addresses(site: Site, paths: SitePaths) -> list[str]:
-    """How a browser and a modality reach the site, one line each."""
-    host = site.tls.names[0] if site.tls.names else "localhost"
-    lines = [
-        f"web page    {web_address(site, host)}/",
-        f"DICOMweb    {web_address(site, host)}/dicom-web/",
-        f"DICOM TLS   {site.orthanc.ae_title} at {host}:{site.dicom.port}",
-    ]
-    if site.dicom.plaintext is not None:
-        lines.append(f"DICOM       {site.orthanc.ae_title} at {host}:{site.dicom.plaintext.port} (without TLS)")
-    lines.append(f"authority   {paths.pki / 'ca.crt'}")
-    return lines
-
-
-def web_address(site: Site, host: str) -> str:
-    """The address of the web page on `host`, without a slash at the end."""
-    return f"https://{host}" if site.web.port == 443 else f"https://{host}:{site.web.port}"
 
 
 def _service(name: str, state: ProcessState | None) -> dict[str, Any]:
@@ -138,18 +110,3 @@ def _listener(field: str, port: int, states: dict[str, ProcessState]) -> dict[st
     ours = found is not None and "envoy" in states and found[0] == states["envoy"].pid
     by = None if found is None else f"{found[1]} (pid {found[0]})"
     return {"field": field, "port": port, "open": bool(inodes) and ours, "by": by}
-
-
-def certificates(paths: SitePaths) -> list[dict[str, Any]]:
-    """Describe the certificates of the site."""
-    now = datetime.datetime.now(datetime.UTC)
-    return [
-        {"use": use, **describe(load_certificate(path), now).to_dict()}
-        for use, path in known_certificates(paths).items()
-    ]
-
-
-def _disk(paths: SitePaths) -> dict[str, Any]:
-    usage = shutil.disk_usage(paths.root)
-    enough = usage.free >= LEAST_FREE_BYTES
-    return {"enough": enough, "free_gb": round(usage.free / 2**30, 1), "total_gb": round(usage.total / 2**30, 1)}

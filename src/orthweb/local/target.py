@@ -9,16 +9,15 @@ from typing import Any
 
 from orthweb.dicom.tls import TlsFiles
 from orthweb.errors import Failure
-from orthweb.local import s3storage
 from orthweb.local.host import LocalHost
 from orthweb.local.layout import replica_names
 from orthweb.local.sockets import own_addresses
 from orthweb.pki.of_site import authority
 from orthweb.pki.own_device import own_device
-from orthweb.render.envoy_tls import INTERNAL_NAME
 from orthweb.render.place import Database
+from orthweb.site import bucket_keys
 from orthweb.site.files import write_file
-from orthweb.site.model import Site
+from orthweb.site.model import INTERNAL_NAME, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_password
 from orthweb.validation.of_site import outer_target
@@ -117,7 +116,7 @@ def _storage(site: Site, paths: SitePaths, ports: dict[str, int]) -> FolderStora
     storage = site.s3()
     if storage is None:
         return FolderStorage(paths.objects)
-    access, secret = s3storage.keys(paths, storage)
+    access, secret = bucket_keys.keys(paths, storage)
     ca: Path | None
     if storage.endpoint is None:
         endpoint, ca = f"https://127.0.0.1:{ports['s3']}", paths.pki / "internal/ca.crt"

@@ -15,7 +15,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from orthweb.render.envoy_clusters import WEB_CLUSTER, clusters, endpoints
 from orthweb.render.envoy_dicom import dicom_listener, plaintext_listener
 from orthweb.render.envoy_listener import HANDSHAKE, listener, rbac, tls_inspector
-from orthweb.render.envoy_log import log_file, web_log
+from orthweb.render.envoy_log import access_log, web_log
 from orthweb.render.envoy_tls import devices_secret, downstream_tls, server_secret, typed
 from orthweb.render.place import Place, Rendered, Secrets
 from orthweb.site.model import HEALTH_USER, Site
@@ -86,12 +86,12 @@ def _web_listener(site: Site, place: Place) -> dict[str, Any]:
                 "filter_chain_match": {"transport_protocol": "tls"},
                 "transport_socket_connect_timeout": HANDSHAKE,
                 "transport_socket": downstream_tls(place, alpn=["h2", "http/1.1"]),
-                "filters": [rbac("web", site.web.allowed_cidrs), _http(place)],
+                "filters": [rbac("web", place, site.web.allowed_cidrs), _http(place)],
             },
             {
                 "name": "redirect",
                 "filter_chain_match": {"transport_protocol": "raw_buffer"},
-                "filters": [rbac("web", site.web.allowed_cidrs), _redirect(place, site.web.port)],
+                "filters": [rbac("web", place, site.web.allowed_cidrs), _redirect(place, site.web.port)],
             },
         ],
         listener_filters=[tls_inspector()],
@@ -107,7 +107,7 @@ def _redirect_listener(site: Site, place: Place, port: int) -> dict[str, Any]:
         [
             {
                 "name": "redirect",
-                "filters": [rbac("redirect", site.web.allowed_cidrs), _redirect(place, site.web.port)],
+                "filters": [rbac("redirect", place, site.web.allowed_cidrs), _redirect(place, site.web.port)],
             }
         ],
     )
@@ -235,7 +235,7 @@ def _connection_manager(
             },
             request_headers_timeout="10s",
             stream_idle_timeout="300s",
-            access_log=[log_file(place, "web.log", web_log())],
+            access_log=[access_log(place, "web", web_log())],
             http_filters=list(http_filters),
             route_config={"name": name, "virtual_hosts": [virtual_host]},
             **more,

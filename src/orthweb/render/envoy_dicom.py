@@ -6,7 +6,7 @@ from typing import Any
 
 from orthweb.render.envoy_clusters import DICOM_CLUSTER
 from orthweb.render.envoy_listener import HANDSHAKE, listener, rbac
-from orthweb.render.envoy_log import dicom_log, log_file
+from orthweb.render.envoy_log import access_log, dicom_log
 from orthweb.render.envoy_tls import downstream_tls, typed
 from orthweb.render.gate import LONGEST_REQUEST
 from orthweb.render.place import Place
@@ -30,7 +30,7 @@ def dicom_listener(site: Site, place: Place) -> dict[str, Any]:
                 "name": "dicom",
                 "transport_socket_connect_timeout": HANDSHAKE,
                 "transport_socket": downstream_tls(place, clients=dicom.client_certificates),
-                "filters": [rbac("dicom", dicom.allowed_cidrs), *_association(place, "dicom")],
+                "filters": [rbac("dicom", place, dicom.allowed_cidrs), *_association(place, "dicom")],
             }
         ],
     )
@@ -47,7 +47,7 @@ def plaintext_listener(place: Place, plaintext: PlaintextDicom) -> dict[str, Any
             {
                 "name": "dicom-plaintext",
                 "filters": [
-                    rbac("dicom-plaintext", plaintext.allowed_cidrs),
+                    rbac("dicom-plaintext", place, plaintext.allowed_cidrs),
                     *_association(place, "dicom-plaintext"),
                 ],
             }
@@ -77,7 +77,7 @@ def _association(place: Place, name: str) -> list[dict[str, Any]]:
                 max_early_data_bytes=LONGEST_REQUEST,
                 max_connect_attempts=3,
                 idle_timeout="3600s",
-                access_log=[log_file(place, "dicom.log", dicom_log())],
+                access_log=[access_log(place, "dicom", dicom_log())],
             ),
         },
     ]

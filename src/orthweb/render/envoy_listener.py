@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from orthweb.render.envoy_log import dicom_log, log_file
+from orthweb.render.envoy_log import access_log, dicom_log
 from orthweb.render.envoy_tls import typed
 from orthweb.render.place import Place
 
@@ -31,16 +31,16 @@ def listener(
         # A client that opens a connection and says nothing is let go before it costs a handshake.
         "listener_filters_timeout": HANDSHAKE,
         "listener_filters": list(listener_filters),
-        "access_log": [log_file(place, "refused.log", dicom_log()) | {"filter": _refused()}],
+        "access_log": [access_log(place, "refused", dicom_log()) | {"filter": _refused()}],
         # With SO_REUSEPORT a second site on this port would silently take half of the connections.
         "enable_reuse_port": False,
         # A few long associations decide: each worker gets as many.
         "connection_balance_config": {"exact_balance": {}},
-        "filter_chains": [_for_ranges(chain, allowed_cidrs) for chain in filter_chains],
+        "filter_chains": [_for_ranges(chain, _allowed(place, allowed_cidrs)) for chain in filter_chains],
     }
 
 
-def rbac(name: str, allowed_cidrs: Sequence[str]) -> dict[str, Any]:
+def rbac(name: str, place: Place, allowed_cidrs: Sequence[str]) -> dict[str, Any]:
     """Make the filter that lets only `allowed_cidrs` pass."""
     return {
         "name": "envoy.filters.network.rbac",
@@ -52,7 +52,7 @@ def rbac(name: str, allowed_cidrs: Sequence[str]) -> dict[str, Any]:
                 "policies": {
                     "allowed-cidrs": {
                         "permissions": [{"any": True}],
-                        "principals": [{"direct_remote_ip": _range(cidr)} for cidr in allowed_cidrs]
+                        "principals": [{"direct_remote_ip": _range(cidr)} for cidr in _allowed(place, allowed_cidrs)]
                         or [{"not_id": {"any": True}}],
                     }
                 },
@@ -72,6 +72,12 @@ def tls_inspector() -> dict[str, Any]:
 def only_loopback(allowed_cidrs: Sequence[str]) -> bool:
     """Whether every range lies on this machine."""
     return all(ipaddress.ip_network(cidr).is_loopback for cidr in allowed_cidrs)
+
+
+def _allowed(place: Place, cidrs: Sequence[str]) -> Sequence[str]:
+    if place.gateway is None or not any(ipaddress.ip_network(cidr).is_loopback for cidr in cidrs):
+        return cidrs
+    return [*cidrs, f"{place.gateway}/32"]
 
 
 def _for_ranges(chain: dict[str, Any], allowed_cidrs: Sequence[str]) -> dict[str, Any]:

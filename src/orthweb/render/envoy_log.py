@@ -47,13 +47,17 @@ def web_log() -> dict[str, str]:
     }
 
 
-def log_file(place: Place, name: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Make an access log of JSON lines in the site's folder of logs."""
+def access_log(place: Place, name: str, fields: dict[str, str]) -> dict[str, Any]:
+    """Make an access log of JSON lines: `name`.log in the site's folder of logs, or lines with `log` on the output."""
+    kind = "envoy.extensions.access_loggers"
+    if place.files.logs is None:
+        stream = typed(f"{kind}.stream.v3.StdoutAccessLog", log_format={"json_format": {"log": name, **fields}})
+        return {"name": "envoy.access_loggers.stdout", "typed_config": stream}
     return {
         "name": "envoy.access_loggers.file",
         "typed_config": typed(
-            "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            path=str(place.files.logs / name),
+            f"{kind}.file.v3.FileAccessLog",
+            path=str(place.files.logs / f"{name}.log"),
             log_format={"json_format": fields},
         ),
     }

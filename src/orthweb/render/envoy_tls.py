@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from orthweb.render.place import Place
-from orthweb.site.model import ClientCertificates
+from orthweb.site.model import INTERNAL_NAME, ClientCertificates
 
 # Forward secrecy and authenticated encryption only; TLS 1.3 has no others.
 _CIPHERS = [
@@ -19,8 +19,6 @@ _CIPHERS = [
     "ECDHE-RSA-CHACHA20-POLY1305",
 ]
 _TLS = "envoy.extensions.transport_sockets.tls.v3."
-# The name that every internal certificate has beside its address.
-INTERNAL_NAME = "orthweb.internal"
 
 
 def typed(kind: str, **fields: Any) -> dict[str, Any]:

@@ -13,16 +13,22 @@ from orthweb.render.supervisor import Program, supervisor_files
 from orthweb.site.model import Site
 
 
-def render(site: Site, place: Place, secrets: Secrets, programs: Sequence[Program]) -> dict[str, Rendered]:
+def render(site: Site, place: Place, secrets: Secrets, programs: Sequence[Program] = ()) -> dict[str, Rendered]:
     """Make every file of the site's configuration, by its path below the folder of configuration.
 
     Pure: the same arguments make the same text.
+
+    Parameters
+    ----------
+    programs:
+        What a supervisor holds up; none where containers do.
     """
+    logs = place.files.logs
     return {
         **orthanc_files(site, place, secrets),
         **envoy_files(site, place, secrets),
         **postgres_files(place, secrets),
-        **supervisor_files(programs, place.files.run, place.files.logs),
+        **(supervisor_files(programs, place.files.run, logs) if programs and logs is not None else {}),
     }
 
 

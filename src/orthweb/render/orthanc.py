@@ -102,7 +102,7 @@ def orthanc_settings(site: Site, place: Place, replica: Replica) -> dict[str, An
         "MallocArenaMax": 5,
         **_web(place, replica),
         **_dicom(site, place, replica),
-        "Plugins": [str(files.plugins / f"lib{name}.so") for name in _plugins(place)],
+        **_plugins(place),
         "PostgreSQL": _postgresql(place),
         "DicomWeb": {
             "Enable": True,
@@ -112,9 +112,6 @@ def orthanc_settings(site: Site, place: Place, replica: Replica) -> dict[str, An
             "Ssl": True,
         },
     }
-    if place.bucket is not None:
-        settings["PythonScript"] = str(files.s3_plugin)
-        settings["PythonVerbose"] = False
     return settings
 
 
@@ -190,9 +187,15 @@ def _modality(modality: Modality) -> dict[str, Any]:
     }
 
 
-def _plugins(place: Place) -> list[str]:
+def _plugins(place: Place) -> dict[str, Any]:
+    files, settings = place.files, {}
     names = ["OrthancPostgreSQLIndex", "OrthancDicomWeb"]
-    return [*names, "OrthancPython"] if place.bucket is not None else names
+    if place.bucket is not None and files.s3_plugin is not None:
+        names.append("OrthancPython")
+        settings = {"PythonScript": str(files.s3_plugin), "PythonVerbose": False}
+    if files.plugins is None:
+        return settings
+    return {"Plugins": [str(files.plugins / f"lib{name}.so") for name in names], **settings}
 
 
 def _postgresql(place: Place) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def _postgresql(place: Place) -> dict[str, Any]:
         # libpq verifies the server only when asked to, and reads the password from a file of mode 0600.
         "ConnectionUri": (
             f"postgresql://{database.user}@{database.host}:{database.port}/{database.name}"
-            f"?sslmode=verify-full&sslrootcert={quote(str(files.pki / 'internal/ca.crt'))}"
+            f"?sslmode=verify-full&sslrootcert={quote(str(database.ca or files.pki / 'internal/ca.crt'))}"
             f"&passfile={quote(str(files.config / 'postgresql/pgpass'))}&connect_timeout=10"
         ),
         "Lock": False,
@@ -218,17 +221,20 @@ def _bucket(bucket: Bucket, secrets: Secrets) -> dict[str, Any]:
     section: dict[str, Any] = {
         "BucketName": bucket.name,
         "Region": bucket.region,
-        "Endpoint": bucket.endpoint,
-        "AccessKey": secrets.s3_access_key,
-        "SecretKey": secrets.s3_secret_key,
         "RootPath": bucket.root_path,
         "StorageStructure": "flat",
-        "VirtualAddressing": False,
     }
+    if bucket.endpoint:
+        section |= {
+            "Endpoint": bucket.endpoint,
+            "AccessKey": secrets.s3_access_key,
+            "SecretKey": secrets.s3_secret_key,
+            "VirtualAddressing": False,
+        }
     files: dict[str, Any] = {"AwsS3Storage": section}
     own = {"CaBundle": bucket.ca, "Folder": bucket.folder}
-    files["OrthwebS3"] = {option: str(path) for option, path in own.items() if path is not None}
-    return files
+    given = {option: str(path) for option, path in own.items() if path is not None}
+    return {**files, "OrthwebS3": given} if given else files
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

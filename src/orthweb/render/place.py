@@ -25,6 +25,14 @@ class Database:
     port: int
     name: str = "orthanc"
     user: str = "orthanc"
+    ca: PurePosixPath | None = None
+    """Who signed what it shows; the authority of the site's own processes when None."""
+    listen: str | None = None
+    """Where the site's own server listens; None when it is somebody else's."""
+    clients: str = "127.0.0.1/32"
+    """The range that the site's own server is reached from."""
+    sockets: PurePosixPath | None = None
+    """Where the site's own server has its Unix socket, for its superuser alone; it has none when None."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Bucket:
     """The bucket of DICOM objects as the Orthanc servers reach it."""
 
     endpoint: str
+    """Empty for AWS's own, which is reached with the role of the host."""
     name: str
     region: str
     root_path: str
@@ -59,17 +68,18 @@ class Files:
     objects: PurePosixPath
     """DICOM objects, where a folder keeps them."""
     temporary: PurePosixPath
-    logs: PurePosixPath
+    logs: PurePosixPath | None
+    """None where each process writes them to its standard output."""
     run: PurePosixPath
     """Sockets."""
-    plugins: PurePosixPath
-    """Orthanc's plugins, as lib….so."""
+    plugins: PurePosixPath | None
+    """Orthanc's plugins, as lib….so; None where the container's image finds them by the sections of the settings."""
     gate: PurePosixPath
     """The WebAssembly filter that stands before the DICOM cluster."""
     server_certificate: PurePosixPath
     server_key: PurePosixPath
-    s3_plugin: PurePosixPath
-    """The Python script that keeps objects in a bucket."""
+    s3_plugin: PurePosixPath | None
+    """The Python script that keeps objects in a bucket; None where Orthanc's own S3 plugin does."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ class Place:
     """Whether the listeners can also bind IPv6 addresses."""
     remote_proxy: bool
     """Whether the proxy reaches the Orthanc servers from another address than loopback."""
+    gateway: str | None = None
+    """The address that connections of this machine itself come from, where that is not loopback."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,8 @@ class Secrets:
     """Password of the Orthanc servers' database user."""
     s3_access_key: str = ""
     s3_secret_key: str = ""
+    superuser: str = ""
+    """Password of the superuser of the site's own PostgreSQL, where its container makes the database."""
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,34 @@ _MOST_REPLICAS = 16
 
 
 def postgres_files(place: Place, secrets: Secrets) -> dict[str, Rendered]:
-    """Make `postgresql.conf`, `pg_hba.conf` which asks TLS and a password of all, and the Orthancs' password file."""
+    """Make the Orthancs' password file, and `postgresql.conf` and `pg_hba.conf` for a server of the site's own.
+
+    The server asks TLS and a password of all.
+    """
     database = place.database
-    entry = f"{database.host}:{database.port}:{database.name}:{database.user}:{secrets.database}\n"
+    entry = ":".join(_escaped(part) for part in (database.host, str(database.port), database.name, database.user))
+    files = {"postgresql/pgpass": Rendered(f"{entry}:{_escaped(secrets.database)}\n", secret=True)}
+    if database.listen is None:
+        return files
     return {
-        "postgresql/pgpass": Rendered(entry, secret=True),
-        "postgresql/postgresql.conf": Rendered(_settings(place)),
+        **files,
+        "postgresql/postgresql.conf": Rendered(_settings(place, database.listen)),
         "postgresql/pg_hba.conf": Rendered(_access(place)),
     }
 
 
-def _settings(place: Place) -> str:
+def _escaped(part: str) -> str:
+    # RDS chooses its passwords itself: PostgreSQL's manual, "The Password File".
+    return part.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _settings(place: Place, listen: str) -> str:
     internal = place.files.pki / "internal"
     settings: dict[str, str | int] = {
-        "listen_addresses": place.database.host,
+        "listen_addresses": listen,
         "port": place.database.port,
         # TLS and a password on loopback serve; a socket would only be limited to 107 bytes of path.
-        "unix_socket_directories": "",
+        "unix_socket_directories": str(place.database.sockets or ""),
         "hba_file": str(place.files.config / "postgresql/pg_hba.conf"),
         # For as many replicas as a site may have: one more of them must not restart the database.
         "max_connections": _MOST_REPLICAS * index_connections(place) + _SPARE_CONNECTIONS,
@@ -55,10 +66,12 @@ def _settings(place: Place) -> str:
 
 
 def _access(place: Place) -> str:
-    rules = [
-        ("hostssl", "all", "postgres", "127.0.0.1/32", "scram-sha-256"),
-        ("hostssl", place.database.name, place.database.user, "127.0.0.1/32", "scram-sha-256"),
+    rules: list[tuple[str, ...]] = [
+        ("hostssl", "all", "postgres", place.database.clients, "scram-sha-256"),
+        ("hostssl", place.database.name, place.database.user, place.database.clients, "scram-sha-256"),
     ]
+    if place.database.sockets is not None:
+        rules.append(("local", "all", "postgres", "scram-sha-256"))
     return "".join("\t".join(rule) + "\n" for rule in rules)
 
 

@@ -55,7 +55,8 @@ def terraform_values(site: Site, bundle: dict[str, str] | None = None) -> dict[s
     Parameters
     ----------
     bundle:
-        `key` and `sha256` of what the hosts run; None when there is none yet.
+        `path` and `sha256` of what the hosts run; None when there is none yet. A path that another administrator has
+        as well, such as one relative to the root, keeps Terraform from uploading the same bytes again.
     """
     aws = _aws(site)
     network, hosts, database = aws.network, aws.hosts, aws.database
@@ -81,6 +82,7 @@ def terraform_values(site: Site, bundle: dict[str, str] | None = None) -> dict[s
         "pubkey_data": hosts.pubkey_data,
         "pubkey_path": _from_root(hosts.pubkey_path),
         "bundle": bundle,
+        "site_json": site_json(site),
         "database_version": database.version,
         "database_class": database.instance_class,
         "database_multi_az": database.multi_az,
@@ -93,6 +95,15 @@ def terraform_values(site: Site, bundle: dict[str, str] | None = None) -> dict[s
     }
     # What is not said stays the module's, or the guide's variables'.
     return {name: value for name, value in values.items() if value is not None}
+
+
+def site_json(site: Site) -> str:
+    """Give what `orthweb.yaml` says as JSON, without its section for AWS: what is not said is each host's own default.
+
+    The same description gives the same text, whatever its order.
+    """
+    said = site.model_dump(mode="json", exclude={"aws"}, exclude_unset=True)
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
 
 def terraform_warnings(site: Site) -> list[str]:

@@ -10,8 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from orthweb.render.envoy_tls import INTERNAL_NAME
-from orthweb.site.model import HEALTH_USER
+from orthweb.site.model import HEALTH_USER, INTERNAL_NAME
 
 
 class OrthancProbe:

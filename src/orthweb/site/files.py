@@ -5,9 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from orthweb.errors import InputError
+
+
+class Ownership(Protocol):
+    """Whose the files of a site are that its processes read."""
+
+    @property
+    def file_owner(self) -> tuple[int, int] | None:
+        """Owner of what the processes read or write; None when that is the caller anyway."""
+
+    @property
+    def passing_owner(self) -> tuple[int, int] | None:
+        """Owner of folders in which only the caller makes files; None for the caller."""
+
+    @property
+    def passing_mode(self) -> int:
+        """Mode of those folders."""
+
+
+@dataclass(frozen=True)
+class Callers:
+    """All files are the caller's."""
+
+    file_owner: tuple[int, int] | None = None
+    passing_owner: tuple[int, int] | None = None
+    passing_mode: int = 0o700
 
 
 def write_file(path: Path, content: str | bytes, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:

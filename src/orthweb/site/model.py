@@ -17,6 +17,8 @@ from orthweb.site.fields import AeTitle, CertificateName, Cidr, Host, Port, Sect
 
 LOOPBACK_CIDRS = ("127.0.0.0/8", "::1/128")
 HEALTH_USER = "orthweb-health"
+INTERNAL_NAME = "orthweb.internal"
+"""The name that the certificates have by which the parts of a site know each other."""
 OWN_AE_TITLE = "ORTHWEB"
 """What Orthweb's own commands call as; the gate before the DICOM port ties it to their certificate."""
 
@@ -177,6 +179,13 @@ class Envoy(Section):
     """Container image of Envoy, where the site runs in containers."""
 
 
+class Postgresql(Section):
+    """The PostgreSQL server of a site that runs in containers and has no database elsewhere."""
+
+    image: Annotated[str, Field(min_length=1)] = "postgres:17.6-bookworm"
+    """Container image of PostgreSQL."""
+
+
 class Site(Section):
     """A site: what `orthweb.yaml` says."""
 
@@ -198,6 +207,8 @@ class Site(Section):
     """Where the DICOM objects are kept: `filesystem`, `s3` (an embedded server), or a section for a bucket."""
     envoy: Envoy = Envoy()
     """The Envoy proxy in front."""
+    postgresql: Postgresql = Postgresql()
+    """The PostgreSQL server of a site that runs in containers and has no database elsewhere."""
     aws: Aws | None = None
     """Where the site is on AWS. Without this section it is on this machine."""
 

@@ -2,22 +2,22 @@
 
 locals {
   values_key = "${local.host_prefix}/values.json"
+}
 
-  # Known before anything is made, but for the bucket: so hosts don't wait for the database.
-  user_data = "#cloud-config\n${yamlencode({
-    write_files = [{
-      path        = "/etc/orthweb/host.json"
-      permissions = "0644"
-      content = jsonencode({
-        site       = var.name
-        region     = local.region
-        bucket     = module.storage.bucket
-        values_key = local.values_key
-        bundle     = var.bundle
-        images     = local.images
-      })
-    }]
-  })}"
+# What the hosts run. A bundle of other bytes is another object, so a host never gets half of one and half of the other.
+resource "aws_s3_object" "bundle" {
+  count = var.bundle == null ? 0 : 1
+
+  bucket                 = module.storage.bucket
+  key                    = local.bundle.key
+  source                 = var.bundle.path
+  content_type           = "application/gzip"
+  server_side_encryption = "aws:kms"
+  kms_key_id             = module.key.arn
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # What is known only when everything is made. No secret: the names of secrets, which the hosts' role may read.
@@ -33,6 +33,9 @@ resource "aws_s3_object" "values" {
     environment = var.environment
     owner       = var.owner
     region      = local.region
+    description = jsondecode(coalesce(var.site_json, "{}"))
+    bundle      = local.bundle
+    images      = local.images
     address     = module.hosts.address
     hosts       = module.hosts.instances
     storage = {

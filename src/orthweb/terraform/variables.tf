@@ -167,21 +167,37 @@ variable "pubkey_path" {
 }
 
 variable "bundle" {
-  description = "What the hosts run: an object below host/ in the site's bucket, and its SHA-256. None yet when null."
+  description = "What the hosts run: the file that 'orthweb bundle' made, and its SHA-256. None yet when null."
   type = object({
-    key    = string
+    path   = string
     sha256 = string
   })
   default = null
 
   validation {
-    condition     = var.bundle == null ? true : startswith(var.bundle.key, "host/")
-    error_message = "bundle.key has to begin with host/: the hosts may read nothing else of the bucket."
+    condition     = var.bundle == null ? true : fileexists(var.bundle.path)
+    error_message = "bundle.path has to name a file on this machine: 'orthweb bundle' makes it."
   }
 
   validation {
     condition     = var.bundle == null ? true : can(regex("^[0-9a-f]{64}$", var.bundle.sha256))
-    error_message = "bundle.sha256 has to be a SHA-256 of 64 small hexadecimal digits."
+    error_message = "bundle.sha256 has to be a SHA-256 of 64 small hexadecimal digits, which 'orthweb bundle' prints."
+  }
+
+  validation {
+    condition     = var.bundle == null ? true : try(filesha256(var.bundle.path) == var.bundle.sha256, true)
+    error_message = "bundle.sha256 is not the SHA-256 of the file bundle.path: no host would take it."
+  }
+}
+
+variable "site_json" {
+  description = "What the site is to be, for its hosts: orthweb.yaml as JSON, without its section for AWS; nothing is said when null."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.site_json == null ? true : can(keys(jsondecode(var.site_json)))
+    error_message = "site_json has to be an object in JSON, such as {\"name\": \"clinic\"}."
   }
 }
 

@@ -87,6 +87,11 @@ run "the_hosts_may_do_little" {
   }
 
   assert {
+    condition     = toset(jsondecode(data.aws_iam_policy_document.logs.json).Statement[0].Action) == toset(["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"])
+    error_message = "What Docker's log driver and the host's own log need, and no new log groups."
+  }
+
+  assert {
     condition     = jsondecode(data.aws_iam_policy_document.logs.json).Statement[0].Resource == "arn:aws:logs:ca-central-1:123456789012:log-group:/orthweb/clinic/boot:*"
     error_message = "The site's log groups and no other."
   }

@@ -38,10 +38,11 @@ run "site" {
     environment = "prod"
     owner       = "radiology; <office>"
     zones       = 4
-    bundle      = { key = "elsewhere/bundle", sha256 = "0" }
+    bundle      = { path = "/nowhere/bundle.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    site_json   = "[1]"
   }
 
-  expect_failures = [var.name, var.environment, var.owner, var.zones, var.bundle]
+  expect_failures = [var.name, var.environment, var.owner, var.zones, var.bundle, var.site_json]
 }
 
 run "site_with_a_long_name_and_a_wrong_sum" {
@@ -50,21 +51,23 @@ run "site_with_a_long_name_and_a_wrong_sum" {
   variables {
     name   = "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q-r"
     zones  = 2
-    bundle = { key = "host/bundle.tar.gz", sha256 = "not-a-sum" }
+    bundle = { path = "tests/keys/site.pub", sha256 = "not-a-sum" }
   }
 
   expect_failures = [var.name, var.bundle]
 }
 
-run "site_with_a_name_of_aws" {
+run "site_with_a_name_of_aws_and_the_sum_of_another_file" {
   command = plan
 
   variables {
-    name  = "sg-clinic"
-    zones = 2
+    name      = "sg-clinic"
+    zones     = 2
+    bundle    = { path = "tests/keys/site.pub", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    site_json = "name: clinic"
   }
 
-  expect_failures = [var.name]
+  expect_failures = [var.name, var.bundle, var.site_json]
 }
 
 run "key" {

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orthweb.local.account import Account
 from orthweb.pki import (
     Authority,
     ServerCertificate,
@@ -19,9 +18,8 @@ from orthweb.pki import (
     load_certificate,
 )
 from orthweb.pki.of_site import authority
-from orthweb.render.envoy_tls import INTERNAL_NAME
-from orthweb.site.files import ensure_folder, write_file
-from orthweb.site.model import OwnCertificate, Site
+from orthweb.site.files import Ownership, ensure_folder, write_file
+from orthweb.site.model import INTERNAL_NAME, OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 
 # A generated server certificate is replaced by `up` when it has fewer days left than this.
@@ -45,7 +43,7 @@ def site_names(site: Site) -> list[str]:
 
 
 def ensure_server(
-    paths: SitePaths, site: Site, account: Account, say: Callable[[str], None], warn: Callable[[str], None]
+    paths: SitePaths, site: Site, account: Ownership, say: Callable[[str], None], warn: Callable[[str], None]
 ) -> ServerPair:
     """Bring the server certificate to what `orthweb.yaml` says, and renew a generated one in time."""
     if isinstance(site.tls.certificate, OwnCertificate):
@@ -58,14 +56,14 @@ def ensure_server(
     return rotate_generated(paths, site, account)
 
 
-def rotate_generated(paths: SitePaths, site: Site, account: Account) -> ServerPair:
+def rotate_generated(paths: SitePaths, site: Site, account: Ownership) -> ServerPair:
     """Issue a new server certificate; the old pair stays until the next one, for a proxy that still reads it."""
     issued = authority(paths, site).issue_server(site_names(site))
     return _install(paths, issued.fullchain_pem, issued.key_pem, account)
 
 
 def adopt_own(
-    paths: SitePaths, site: Site, own: OwnCertificate, account: Account, warn: Callable[[str], None]
+    paths: SitePaths, site: Site, own: OwnCertificate, account: Ownership, warn: Callable[[str], None]
 ) -> ServerPair:
     """Check the user's own files and copy them to where the proxy reads them; raises InputError."""
     checked, before = check_own(paths, site, own), current_server(paths)
@@ -95,7 +93,7 @@ def current_server(paths: SitePaths) -> ServerPair | None:
     return pair if pair.certificate.exists() and pair.key.exists() else None
 
 
-def ensure_internal(paths: SitePaths, site: Site, account: Account) -> None:
+def ensure_internal(paths: SitePaths, site: Site, account: Ownership) -> None:
     """Make the certificates with which the site's own processes know each other.
 
     They have an authority of their own: a device's certificate opens the proxy and nothing behind it. Only what
@@ -138,7 +136,7 @@ def _serves(pair: ServerPair, site: Site, signer: Authority) -> bool:
     return signer.signed(certificate) and info.days_left >= RENEW_DAYS and set(site_names(site)) <= set(info.names)
 
 
-def _install(paths: SitePaths, fullchain: bytes, key: bytes, account: Account) -> ServerPair:
+def _install(paths: SitePaths, fullchain: bytes, key: bytes, account: Ownership) -> ServerPair:
     stem = "server-" + hashlib.sha256(fullchain + key).hexdigest()[:12]
     pair = ServerPair(paths.pki / f"{stem}.crt", paths.pki / f"{stem}.key")
     before = current_server(paths)
