@@ -119,7 +119,7 @@ def page() -> str:
     frameworks = "".join(_framework(key, told, subjects) for key, told in read["frameworks"].items())
     skipped = "".join(f"| `{check}` | `{name}` | {reason} |\n" for check, name, reason in skips())
     shared = "".join(f"| {one['what']} | {one['aws']} | {one['you']} | {one['controls']} |\n" for one in read["shared"])
-    operator = "".join(f"| {one['what']} | {_left(one)} |\n" for one in read["operator"])
+    operator = "".join(f"| {one['what']} | {_left(one, short)} |\n" for one in read["operator"])
     return (
         f"{_HEAD}\n## What is met\n{met}{_SKIPS}{skipped}\n## By standard\n{frameworks}"
         f"{_SHARED}{shared}{_OPERATOR}{operator}"
@@ -155,9 +155,9 @@ def _meeting(framework: str, control: str, subjects: Mapping[str, list[Requireme
     return [row.id for rows in subjects.values() for row in rows if control in row.controls.get(framework, [])]
 
 
-def _left(one: Mapping[str, Any]) -> str:
-    cis = f"CIS {', '.join(one['cis'])}" if "cis" in one else ""
-    return ", ".join(filter(None, [cis, one["controls"]]))
+def _left(one: Mapping[str, Any], short: Mapping[str, str]) -> str:
+    cis = [f"{name} {', '.join(one[key])}" for key, name in short.items() if key in one]
+    return "; ".join(filter(None, [*cis, one["controls"]]))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ aws: {{region: {REGION}, hosts: {{ami_id: {AMI}}}}}
 """
 
 _SERVER = Path(__file__).parent / "emulator_server.py"
+_OVERRIDE_FILE = "emulator_override.tf.json"
 # As the emulator's documentation asks of the provider; it never comes into a site of a person's.
 _OVERRIDE = {
     "provider": {
@@ -83,6 +84,12 @@ class AwsSite:
         """Write another orthweb.yaml."""
         (self.folder / "orthweb.yaml").write_text(text)
 
+    def find_bucket(self, bucket: str, key: str) -> None:
+        """Let Terraform find a state in a bucket of the emulator, which has no name of its own as AWS's have."""
+        place = {"bucket": bucket, "key": key, "region": REGION, "encrypt": True, "use_lockfile": True}
+        backend = {"terraform": {"backend": {"s3": {**place, "use_path_style": True}}}}
+        (self.terraform / _OVERRIDE_FILE).write_text(json.dumps({**_OVERRIDE, **backend}))
+
     def orthweb(self, *words: str | Path, timeout: float = 400, **more: str) -> Done:
         """Run a command of Orthweb's on the site; `more` are variables of its environment."""
         return orthweb(*words, "-C", self.folder, timeout=timeout, env={**self.environment, **more})
@@ -116,10 +123,12 @@ def aws_site(folder: Path, aws: Emulator, text: str = SITE) -> AwsSite:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "LANG": "C.UTF-8",
         "ORTHWEB_TERRAFORM": tools.terraform(),
+        # The wheels of the hosts' bundle are the same for all.
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
     }
     site = AwsSite(folder / "site", aws, environment)
     site.terraform.mkdir(parents=True)
     site.state.chmod(0o700)
     site.describe(text)
-    (site.terraform / "emulator_override.tf.json").write_text(json.dumps(_OVERRIDE))
+    (site.terraform / _OVERRIDE_FILE).write_text(json.dumps(_OVERRIDE))
     return site

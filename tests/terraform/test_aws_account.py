@@ -193,6 +193,17 @@ def test_what_is_left_of_a_site_is_found_by_its_tags(aws: Emulator) -> None:
     found = remains(account, "clinic")
     assert found.ending == [key["Arn"]]
     assert len(found.there) == 1 and ":vpc/" in found.there[0]
+    assert not found.kept
+    kept = kms.create_key(Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags])["KeyMetadata"]["Arn"]
+    rds = aws.client("rds")
+    for name in ("clinic", "clinic-two"):
+        rds.create_db_instance(
+            DBInstanceIdentifier=name, Engine="postgres", DBInstanceClass="db.t4g.small", AllocatedStorage=20,
+            MasterUsername="orthanc", ManageMasterUserPassword=True,
+        )  # fmt: skip
+        rds.create_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-final")
+    snapshot = f"arn:aws:rds:{REGION}:123456789012:snapshot:clinic-final"
+    assert remains(account, "clinic").kept == {kept: "the key", snapshot: "a snapshot of the database"}
 
 
 def test_secrets_are_filled_once_and_mended_where_they_are_not_good(aws: Emulator, tmp_path: Path) -> None:
@@ -241,9 +252,13 @@ def test_another_person_goes_on_with_the_sites_passwords_and_only_with_its_autho
         paths.state.mkdir(parents=True, mode=0o700)
     Handover(Account(_section()), site, first, "203.0.113.7").fill(arns, said.append)
     before = {name: client.get_secret_value(SecretId=arn)["SecretString"] for name, arn in arns.items()}
+    stranger = Handover(Account(_section()), site, second, "203.0.113.7")
+    with pytest.raises(Failure, match="is missing: the authority of clinic"):
+        stranger.check_authority(arns)
     with pytest.raises(Failure, match="is missing: the authority of clinic") as raised:
-        Handover(Account(_section()), site, second, "203.0.113.7").fill(arns, said.append)
+        stranger.fill(arns, said.append)
     assert "orthweb certs import" in raised.value.remedy
+    Handover(Account(_section()), site, first, "203.0.113.7").check_authority(arns)
     export_authority(authority(first, site), tmp_path / "authority.p12", "correct horse battery")
     import_authority(tmp_path / "authority.p12", "correct horse battery", second.pki)
     said.clear()

@@ -7,6 +7,7 @@ TLS. The emulator lacks: hosts that boot, status checks that fail, a new address
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,12 +140,46 @@ def test_connect_to_a_stopped_host_says_so(made: MadeSite, tmp_path: Path) -> No
     failed(made.site.orthweb("connect", "secondary", PATH=path), "secondary is stopped", "'orthweb standby start'")
 
 
-def test_the_block_for_ssh_needs_no_aws_and_is_one_that_ssh_reads(steady: MadeSite) -> None:
-    done = steady.site.orthweb("connect", "--ssh-config", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("more", "key", "profile"),
+    [
+        ("", "~/.ssh/id_rsa", []),
+        (
+            'profile: "100% o\'clinic", hosts: {pubkey_path: keys of ours/host.pub}',
+            "{folder}/keys of ours/host",
+            ["--profile", "100% o'clinic"],
+        ),
+    ],
+)
+def test_ssh_reads_the_block_and_goes_through_session_manager(
+    steady: MadeSite, folder: Path, more: str, key: str, profile: list[str]
+) -> None:
+    program = shutil.which("ssh")
+    assert program, "OpenSSH's client is needed: sudo apt-get install openssh-client"
+    # A site that has not been applied: the block needs no AWS.
+    site = aws_site(folder, steady.site.emulator, f"name: clinic\naws: {{region: {REGION}, {more}}}\n")
+    done = site.orthweb("connect", "--ssh-config", AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.status == 0, done.all
-    assert done.out.splitlines()[0] == "Host i-* mi-*"
-    assert f"aws ssm start-session --region {REGION} --document-name AWS-StartSSHSession --target %h" in done.out
-    assert "    User admin" in done.out and "    IdentityFile ~/.ssh/id_rsa" in done.out
+    block = folder / "ssh.config"
+    block.write_text(done.out)
+
+    def ssh(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
+        return subprocess.run(
+            [program, "-F", block, *words], env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    read = ssh("-G", "i-0abc")
+    assert read.returncode == 0, read.stderr
+    assert {"user admin", f"identityfile {key.format(folder=site.folder)}"} <= set(read.stdout.splitlines())
+    assert "proxycommand" not in ssh("-G", "example.org").stdout, "other hosts are none of its business"
+    programs(folder / "bin")
+    (folder / "bin" / "aws").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{folder}/words"\n')
+    (folder / "bin" / "aws").chmod(0o755)
+    assert ssh("-o", "BatchMode=yes", "i-0abc", "true").returncode == 255, "nobody answers"
+    words = ["ssm", "start-session", "--region", REGION, *profile, "--document-name", "AWS-StartSSHSession"]
+    words += ["--target", "i-0abc", "--parameters", "portNumber=22"]
+    assert (folder / "words").read_text().splitlines() == words
 
 
 def test_the_boot_log_is_followed_until_ctrl_c(steady: MadeSite) -> None:

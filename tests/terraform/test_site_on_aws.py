@@ -9,9 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,12 @@ from typing import Any
 import pytest
 from day_two_parts import check_day_two
 from emulator import AMI, REGION, SITE, AwsSite, Emulator, aws_site, emulator
-from harness import eventually
+from half_made import interrupt_apply
 
 pytestmark = pytest.mark.timeout(600)
+
+# Its data outlive it, as those of a production site.
+_LASTING = SITE.replace("aws: {", "aws: {keep_data: true, ")
 
 # Differences that a second plan finds on the emulator and would not on AWS: it forgets what it was told of these.
 _FORGOTTEN = {
@@ -46,36 +46,12 @@ def aws() -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def applied(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> AwsSite:
     """A site that `orthweb apply` has made, after a first try that was interrupted in the middle."""
-    site = aws_site(tmp_path_factory.mktemp("applied"), aws)
-    _interrupted(site)
+    site = aws_site(tmp_path_factory.mktemp("applied"), aws, _LASTING)
+    interrupt_apply(site)
     done = site.orthweb("apply", "--yes")
     assert done.status == 0, done.all
     (site.folder / "apply.txt").write_text(done.all)
     return site
-
-
-def _interrupted(site: AwsSite) -> None:
-    """Begin to apply, and stop it when some of it is made."""
-    command = [sys.executable, "-m", "orthweb", "apply", "-C", str(site.folder), "--yes"]
-    with subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        log = site.state / "logs/terraform.log"
-
-        def some_made() -> bool:
-            assert process.poll() is None, process.communicate()
-            return log.exists() and len(re.findall(r'"action":"create".*"type":"apply_complete"', log.read_text())) > 12
-
-        try:
-            eventually(some_made, 120, "something to be made")
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=180)
-        finally:
-            process.kill()
-    told = err.decode()
-    assert process.returncode == 130 and "Traceback" not in told, told
-    assert "Terraform finishes what it has begun" in told and "the same command goes on" in told
-    state = json.loads((site.terraform / "terraform.tfstate").read_text())
-    assert len(state["resources"]) > 10
-    assert not (site.terraform / ".terraform.tfstate.lock.info").exists()
 
 
 def test_a_plan_says_what_would_be_made_and_makes_nothing(aws: Emulator, tmp_path: Path) -> None:
@@ -211,7 +187,7 @@ def test_the_hosts_may_do_what_they_need_and_no_more(applied: AwsSite) -> None:
 
 
 def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite) -> None:
-    applied.describe(SITE.replace("name: clinic", "name: other-clinic"))
+    applied.describe(_LASTING.replace("name: clinic", "name: other-clinic"))
     try:
         done = applied.orthweb("apply", "--yes")
         assert done.status == 2, done.all
@@ -221,18 +197,19 @@ def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite
         done = applied.orthweb("apply", "--confirm", "clinic")
         assert done.status == 2 and "the site is called other-clinic" in done.err
     finally:
-        applied.describe(SITE)
+        applied.describe(_LASTING)
 
 
 def test_a_second_plan_finds_what_was_changed_what_was_deleted_and_what_the_emulator_forgets(applied: AwsSite) -> None:
     alarms = applied.emulator.client("cloudwatch")
     # Nothing else is made of an alarm, so nothing else changes with it.
     alarms.delete_alarms(AlarmNames=[alarms.describe_alarms()["MetricAlarms"][0]["AlarmName"]])
-    applied.describe(SITE.replace("web: {allowed_cidrs: [203.0.113.0/24]}", "web: {allowed_cidrs: [198.51.100.0/24]}"))
+    other = _LASTING.replace("web: {allowed_cidrs: [203.0.113.0/24]}", "web: {allowed_cidrs: [198.51.100.0/24]}")
+    applied.describe(other)
     try:
         told = json.loads(applied.orthweb("plan", "--json").out)
     finally:
-        applied.describe(SITE)
+        applied.describe(_LASTING)
     door = "module.site.module.hosts.aws_vpc_security_group_ingress_rule.doors"
     (alarm,) = told["deleted_by_hand"]
     assert alarm.startswith("module.site.module.observability.aws_cloudwatch_metric_alarm.")
@@ -241,6 +218,8 @@ def test_a_second_plan_finds_what_was_changed_what_was_deleted_and_what_the_emul
         (alarm, "create"),
         (f'{door}["web 198.51.100.0/24"]', "create"),
         (f'{door}["web 203.0.113.0/24"]', "destroy"),
+        # The hosts are told what orthweb.yaml says.
+        ("module.site.aws_s3_object.values", "update"),
     ):
         assert found.pop(address)["action"] == action
     for address, change in found.items():
@@ -303,18 +282,42 @@ def test_an_older_orthweb_leaves_a_newer_ones_site_alone(applied: AwsSite) -> No
         path.write_text(before)
 
 
-def test_a_destroy_asks_for_the_name_and_leaves_nothing(applied: AwsSite) -> None:
+def test_a_destroy_asks_for_the_name_and_leaves_what_is_to_be_kept_and_nothing_else(applied: AwsSite) -> None:
+    parts, clients = applied.output()["site"], applied.emulator.client
     done = applied.orthweb("destroy")
     assert done.status == 2 and "--confirm clinic" in done.err
-    assert "This destroys the index of all images" in done.out
+    assert "This destroys the index of all images" in done.out and "This destroys a bucket" not in done.out
+    assert "This keeps the images and the key that opens them" in done.out
     # As long as the site is there, the only record of it is not deleted.
     done = applied.orthweb("--here", "down", "--purge", "--yes")
     assert done.status == 2 and "orthweb destroy" in done.err
     done = applied.orthweb("destroy", "--confirm", "clinic")
     assert done.status == 0, done.all
     assert "nothing else of it is left on AWS" in done.err
-    assert not applied.emulator.client("rds").describe_db_instances()["DBInstances"]
-    assert not applied.emulator.client("s3").list_buckets()["Buckets"]
-    assert not applied.emulator.client("ec2").describe_addresses()["Addresses"]
+    buckets = [parts["bucket"], parts["log_bucket"]]
+    (snapshot,) = clients("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    kept = dict(re.findall(r"^kept, and paid for: ([a-z ]+): (arn:.*)$", done.out, re.MULTILINE))
+    # Which AWS deletes by itself, and the emulator has one.
+    kept.pop("an automated backup of the database", None)
+    assert kept == {
+        "the images": f"arn:aws:s3:::{buckets[0]}",
+        "the logs": f"arn:aws:s3:::{buckets[1]}",
+        "the key": parts["kms_key"],
+        "a snapshot of the database": snapshot["DBSnapshotArn"],
+    }
+    assert sorted(each["Name"] for each in clients("s3").list_buckets()["Buckets"]) == sorted(buckets)
+    assert clients("kms").describe_key(KeyId=parts["kms_key"])["KeyMetadata"]["KeyState"] == "Enabled"
+    assert not clients("rds").describe_db_instances()["DBInstances"]
+    assert not clients("ec2").describe_addresses()["Addresses"]
     assert applied.orthweb("output").status == 1
     assert "nothing to destroy" in applied.orthweb("destroy", "--confirm", "clinic").err
+
+
+def test_a_site_of_the_same_name_begins_anew_and_says_what_an_earlier_one_has_left(applied: AwsSite) -> None:
+    # Otherwise an apply would fail at it when half of the site is made.
+    aliases = applied.emulator.client("kms").list_aliases()["Aliases"]
+    assert not [each for each in aliases if each["AliasName"] == "alias/clinic"]
+    done = applied.orthweb("plan")
+    assert done.status == 0 and "the new site begins empty" in done.err, done.all
+    for what in ("the images (arn:aws:s3:::", "the key (arn:aws:kms:", "a snapshot of the database (arn:aws:rds:"):
+        assert what in done.err

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthweb.aws.account import Account
-from orthweb.aws.provisioning import Provisioning, aws_of
+from orthweb.aws.provisioning import aws_of
+from orthweb.aws.state import applied_outputs
 from orthweb.errors import Failure, InputError
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
@@ -48,21 +49,22 @@ class Applied:
 
 
 def applied_site(site: Site, paths: SitePaths, voice: Voice) -> Applied:
-    """Find a site on AWS by what its last apply has put out.
+    """Find a site on AWS by what its last apply has put out. Nothing is written, and nobody is waited for.
 
     Raises
     ------
     InputError
         The site is not one on AWS, or orthweb.yaml does not fit the account.
     Failure
-        It has not been applied, or Terraform or credentials are missing.
+        It has not been applied, or by a newer Orthweb, or credentials are missing.
     """
-    aws = aws_of(site)
-    work = Provisioning(site, paths, voice)
-    work.begin()
-    if "site" not in work.outputs:
+    account = Account(aws_of(site))
+    voice.step("asking AWS who we are")
+    account.identity()
+    outputs = applied_outputs(account, paths, site.name)
+    if not outputs:
         raise Failure(f"{site.name} has not been applied", "'orthweb apply' makes it")
-    return Applied(site, paths, Account(aws), work.outputs)
+    return Applied(site, paths, account, outputs)
 
 
 def check_role(role: str | None, field: str) -> None:

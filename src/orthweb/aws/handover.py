@@ -20,9 +20,8 @@ from orthweb.errors import Failure
 from orthweb.pki import Authority, certificate_names, check_server_certificate, describe, ensure_authority
 from orthweb.pki.links import is_signed_by
 from orthweb.pki.of_site import authority
-from orthweb.render.envoy_tls import INTERNAL_NAME
 from orthweb.site.files import ensure_folder, write_file
-from orthweb.site.model import OwnCertificate, Site
+from orthweb.site.model import INTERNAL_NAME, OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_users
 
@@ -88,6 +87,15 @@ class Handover:
                 say(f"secret {name}: {'changed' if present else 'filled'}")
             if name == "server-certificate":
                 write_file(self._paths.aws_certificate, wanted["certificate"], 0o644)
+
+    def check_authority(self, arns: Mapping[str, str]) -> None:
+        """See that the site's authority is here, before minutes are spent on what ends for the lack of it.
+
+        Raises Failure where it is not, or where AWS refuses.
+        """
+        with self._account.told():
+            known = _read(self._account.client("secretsmanager"), arns["internal"])
+        self._refuse_another_authority(known.get("devices.crt"))
 
     @functools.cached_property
     def _authority(self) -> Authority:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from orthweb.errors import Failure
-from orthweb.site.files import write_file
+from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.paths import SitePaths
 
 _OUTPUTS = "outputs.json"
@@ -18,6 +18,8 @@ def keep_outputs(paths: SitePaths, outputs: dict[str, Any]) -> None:
     if not outputs:
         path.unlink(missing_ok=True)
     elif not path.exists() or path.read_text() != text:
+        ensure_folder(paths.state)
+        ensure_folder(paths.terraform)
         write_file(path, text)
 
 

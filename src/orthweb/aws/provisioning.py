@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import orthweb
 from orthweb.aws.account import Account, Identity, check_network, check_region, quota_warnings
 from orthweb.aws.handover import Handover
+from orthweb.aws.host_bundle import ensure_bundle
 from orthweb.aws.known import keep_outputs
+from orthweb.aws.lasting import divided, holds_data
 from orthweb.aws.program import find_program
 from orthweb.aws.remains import Remains, remains
+from orthweb.aws.state import check_move, finished_outputs
 from orthweb.aws.state_bucket import ensure_state_bucket
 from orthweb.aws.workspace import Heard, Plan, Workspace
 from orthweb.errors import Failure, InputError
-from orthweb.render.terraform import MODULE, terraform_values, terraform_warnings
+from orthweb.render.terraform import terraform_values, terraform_warnings
 from orthweb.site.aws import Aws
 from orthweb.site.model import Environment, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.voice import Voice
 
-# What outlives the site where its data are to be kept: the bucket of the images is no use without the key.
-_KEPT_MODULES = ("key", "storage")
+_OF_THE_DATA = ("bucket", "log_bucket", "kms_key")
 
 
 class Provisioning:
@@ -33,7 +35,7 @@ class Provisioning:
         self._account = Account(aws_of(site))
         self._workspace: Workspace | None = None
         self._outputs: dict[str, Any] = {}
-        self._made_by = orthweb.__version__
+        self._kept: list[str] = []
 
     @property
     def workspace(self) -> Workspace:
@@ -47,8 +49,15 @@ class Provisioning:
         """What the last apply put out, as of the beginning or of the apply since; empty when there was none."""
         return self._outputs
 
-    def begin(self, create_state: bool = False) -> Identity:
+    def begin(self, create_state: bool = False, bundle: bool = False) -> Identity:
         """See that everything is there to work with, and prepare Terraform.
+
+        Parameters
+        ----------
+        create_state:
+            Make the bucket of the state where it is not there.
+        bundle:
+            Make what the hosts run, for a plan that is to hold it.
 
         Raises
         ------
@@ -64,11 +73,12 @@ class Provisioning:
         check_network(self._account)
         if ensure_state_bucket(self._account, create_state):
             self._voice.say(f"made the bucket for the state: {aws_of(self.site).state}")
+        check_move(self._account, self.paths)
         workspace = Workspace(self.site, self.paths, program, self._voice.step)
-        workspace.prepare(terraform_values(self.site))
+        hosts_run = ensure_bundle(aws_of(self.site), self.paths, self._voice) if bundle else None
+        workspace.prepare(terraform_values(self.site, hosts_run))
         self._workspace = workspace
         self._read_outputs()
-        self._check_version()
         return identity
 
     def plan(self, heard: Heard) -> Plan:
@@ -76,12 +86,20 @@ class Provisioning:
         for line in terraform_warnings(self.site):
             self._voice.warn(line)
         if not self._outputs:
-            for line in quota_warnings(self._account):
+            for line in [*quota_warnings(self._account), *self._found_before()]:
                 self._voice.warn(line)
         return self.workspace.plan(heard, finished=bool(self._outputs))
 
     def apply(self, plan: Plan, heard: Heard) -> None:
-        """Carry out a plan, then fill the site's secrets; the same command goes on when it failed or was stopped."""
+        """Carry out a plan, then fill the site's secrets; the same command goes on when it failed or was stopped.
+
+        Raises
+        ------
+        OrthwebError
+            Terraform or AWS refuses; or the site's authority is not on this machine, and nothing was done.
+        """
+        if self._outputs:
+            self._handover().check_authority(self._outputs["site"]["secrets"])
         if plan.changes:
             self.workspace.apply(plan, heard)
         self._read_outputs()
@@ -106,11 +124,21 @@ class Provisioning:
                 f"{self.site.name} is protected: AWS would refuse to delete its database",
                 "say 'protected: false' in the aws section of orthweb.yaml, 'orthweb apply', then destroy",
             )
-        plan = self.workspace.plan(heard, destroy=True)
+        made = self.workspace.resources()
+        goes, self._kept = divided(made) if self.keeps_data else (made, [])
+        if not goes:
+            return Plan([], destroys=True)
         if not self.keeps_data:
-            return plan
-        lasting = [change for change in plan.changes if change.concern not in _KEPT_MODULES]
-        return Plan(lasting, plan.deleted, plan.warnings, destroys=True)
+            return self.workspace.plan(heard, destroy=True)
+        plan = self.workspace.plan(heard, destroy=True, targets=goes)
+        if lost := [change.address for change in plan.changes if holds_data(change.kind)]:
+            raise Failure(f"{', '.join(lost)}: has to be kept, and Terraform would destroy it", "nothing was done")
+        return plan
+
+    @property
+    def known(self) -> bool:
+        """Whether the state knows something of the site that the destroy that was planned does not take away."""
+        return bool(self._kept or self._outputs)
 
     @property
     def keeps_data(self) -> bool:
@@ -122,42 +150,49 @@ class Provisioning:
         usual = said if said is not None else self.site.environment is Environment.PRODUCTION
         return bool(self._outputs.get("site", {}).get(field, usual))
 
-    def destroy(self, heard: Heard) -> Remains:
-        """Take the site away; returns what is on AWS of it afterwards."""
-        if self.keeps_data:
-            # Terraform would otherwise delete them, or stop half-way where they refuse.
-            kept = [
-                address
-                for address in self.workspace.resources()
-                if address.startswith(tuple(f"module.{MODULE}.module.{name}." for name in _KEPT_MODULES))
-            ]
-            if kept:
-                self.workspace.forget(kept)
-        self.workspace.apply(self.workspace.plan(lambda event: None, destroy=True), heard)
+    def destroy(self, plan: Plan, heard: Heard) -> Remains:
+        """Carry out what `plan_destroy` has given; returns what is on AWS of the site afterwards."""
+        if plan.changes:
+            self.workspace.apply(plan, heard)
+        # Only now: whoever is interrupted before has a site still, which knows its bucket and its key.
+        if self._kept:
+            self.workspace.forget(self._kept)
+        if self.keeps_data or not plan.changes:
+            self.workspace.forget_outputs()
         keep_outputs(self.paths, {})
         self._voice.step("looking for what is left")
-        return remains(self._account, self.site.name)
+        found = remains(self._account, self.site.name)
+        return found if self.keeps_data else _with_ours(found, self._outputs.get("site", {}))
+
+    def _found_before(self) -> list[str]:
+        """What is on AWS of a site of this name although nothing was applied, in one line each."""
+        name = self.site.name
+        if self.workspace.resources():
+            return []
+        try:
+            found = remains(self._account, name)
+        except Failure as error:
+            return [f"what is left of an earlier {name} cannot be seen: {error}"]
+        if found.there:
+            return [
+                f"{name} is on AWS, {found.there[0]} and {len(found.there) - 1} more, and this state does not know it: "
+                "whoever has made it has its state, which aws.state has to name"
+            ]
+        if not found.kept:
+            return []
+        kept = ", ".join(f"{what} ({arn})" for arn, what in found.kept.items())
+        return [f"an earlier {name} has left {kept}: that stays as it is, and the new site begins empty"]
 
     def _fill_secrets(self, new_certificate: bool = False) -> None:
         self._voice.step("filling the secrets")
-        arns = self._outputs["site"]["secrets"]
-        handover = Handover(self._account, self.site, self.paths, self._outputs["site_address"])
-        handover.fill(arns, self._voice.say, new_certificate)
+        self._handover().fill(self._outputs["site"]["secrets"], self._voice.say, new_certificate)
+
+    def _handover(self) -> Handover:
+        return Handover(self._account, self.site, self.paths, self._outputs["site_address"])
 
     def _read_outputs(self) -> None:
-        found = self.workspace.outputs()
-        # An apply that was not finished leaves those that it knew.
-        self._outputs = found if "site" in found else {}
-        self._made_by = str(found.get("orthweb_version", orthweb.__version__))
+        self._outputs = finished_outputs(self.site.name, self.workspace.outputs())
         keep_outputs(self.paths, self._outputs)
-
-    def _check_version(self) -> None:
-        made_by = self._made_by
-        if _numbers(made_by) > _numbers(orthweb.__version__):
-            raise Failure(
-                f"{self.site.name} was last applied by Orthweb {made_by}, and this is {orthweb.__version__}",
-                "use that version or a newer one",
-            )
 
 
 def aws_of(site: Site) -> Aws:
@@ -169,5 +204,10 @@ def aws_of(site: Site) -> Aws:
     return site.aws
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+def _with_ours(found: Remains, site: Mapping[str, Any]) -> Remains:
+    """What was to go with the site and is there: no rest of an earlier one."""
+    ours = tuple(str(site[field]) for field in _OF_THE_DATA if field in site)
+    wrong = [arn for arn in found.kept if ours and arn.endswith(ours)]
+    return Remains(
+        [*found.there, *wrong], found.ending, {arn: what for arn, what in found.kept.items() if arn not in wrong}
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orthweb.aws.account import Account
+from orthweb.aws.lasting import kept_as
 
 
 @dataclass(frozen=True)
@@ -18,28 +19,45 @@ class Remains:
         What is there and may cost money.
     ending:
         What AWS deletes by itself after a waiting time.
+    kept:
+        What outlives a site on purpose, such as its bucket and key, in words by ARN. It may cost money, too.
     """
 
-    there: list[str]
-    ending: list[str]
+    there: list[str] = field(default_factory=list)
+    ending: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
 
 
 def remains(account: Account, name: str) -> Remains:
     """Find what is on AWS of a site; raises Failure when AWS refuses."""
-    found = Remains([], [])
+    found = Remains()
     with account.told():
         pages = account.client("resourcegroupstaggingapi").get_paginator("get_resources")
         filters = [{"Key": "ManagedBy", "Values": ["Orthweb"]}, {"Key": "Site", "Values": [name]}]
-        arns = [
+        arns = {
             entry["ResourceARN"]
             for page in pages.paginate(TagFilters=filters)
             for entry in page["ResourceTagMappingList"]
-        ]
-        for arn in sorted(arns):
-            state = _state(account, arn)
-            if state != "gone":
-                (found.ending if state == "ending" else found.there).append(arn)
+        }
+        for arn in sorted(arns | _snapshots(account, name)):
+            state, words = _state(account, arn), kept_as(arn)
+            if state == "ending":
+                found.ending.append(arn)
+            elif state == "there" and words:
+                found.kept[arn] = words
+            elif state == "there":
+                found.there.append(arn)
     return found
+
+
+def _snapshots(account: Account, name: str) -> set[str]:
+    """The database's last snapshots: their tags are listed only some time after they were made."""
+    pages = account.client("rds").get_paginator("describe_db_snapshots")
+    return {
+        snapshot["DBSnapshotArn"]
+        for page in pages.paginate(DBInstanceIdentifier=name, SnapshotType="manual")
+        for snapshot in page["DBSnapshots"]
+    }
 
 
 def _state(account: Account, arn: str) -> str:

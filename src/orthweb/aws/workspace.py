@@ -16,9 +16,10 @@ import orthweb
 from orthweb.aws.changes import CREATE, DESTROY, Change, change_of, with_attributes
 from orthweb.aws.program import Program
 from orthweb.aws.running import Event, Run, run
+from orthweb.aws.state import place_in_use
 from orthweb.aws.troubles import Trouble, explain, trouble_of
 from orthweb.errors import Failure, InputError
-from orthweb.render.terraform import ROOT_FILE, VALUES_FILE, terraform_root
+from orthweb.render.terraform import VALUES_FILE, terraform_root
 from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
@@ -27,6 +28,7 @@ MODULES = Path(orthweb.__file__).parent / "terraform"
 _PLAN = "plan.tfplan"
 _PREPARED = "prepared"
 _LOG = "terraform.log"
+_NO_STATE = "No state file was found"
 
 Heard = Callable[[Event], None]
 
@@ -103,18 +105,18 @@ class Workspace:
         source = os.path.relpath(MODULES, self._paths.terraform)
         source = source if source.startswith("..") else f"./{source}"
         files = terraform_root(self._site, source, orthweb.__version__, values)
-        moved = self._backend() not in (None, json.loads(files[ROOT_FILE])["terraform"]["backend"])
         for name, text in files.items():
             path = self._paths.terraform / name
             if not path.exists() or path.read_text() != text:
                 write_file(path, text)
         mark = self._paths.terraform / _PREPARED
         wanted = self._fingerprint()
-        if not moved and mark.exists() and mark.read_text() == wanted:
+        if mark.exists() and mark.read_text() == wanted:
             return
         self._step("Terraform fetches what it needs")
         # Where the state has moved in orthweb.yaml, it moves here too; the old one stays as a backup.
-        words = ["init", "-input=false", "-no-color", *(["-migrate-state", "-force-copy"] if moved else [])]
+        before, _ = place_in_use(self._paths)
+        words = ["init", "-input=false", "-no-color", *(["-migrate-state", "-force-copy"] if before else [])]
         mark.unlink(missing_ok=True)
         done = self._run(words, lambda event: None)
         if done.status != 0:
@@ -123,13 +125,15 @@ class Workspace:
             )
         write_file(mark, wanted)
 
-    def plan(self, heard: Heard, destroy: bool = False, finished: bool = True) -> Plan:
+    def plan(self, heard: Heard, destroy: bool = False, finished: bool = True, targets: Sequence[str] = ()) -> Plan:
         """Find out what would change, and keep that as what gets applied.
 
         Parameters
         ----------
         destroy:
             Take everything away.
+        targets:
+            Addresses of resources and modules: of these alone, and of what depends on them; of all when empty.
         finished:
             As of `Plan`.
 
@@ -158,6 +162,7 @@ class Workspace:
             heard(event)
 
         words = ["plan", "-json", "-input=false", f"-out={_PLAN}", *(["-destroy"] if destroy else [])]
+        words += [f"-target={address}" for address in targets]
         self._carry_out(words, hear)
         if any(change.action not in (CREATE, DESTROY) for change in changes):
             changes = with_attributes(changes, self._json(["show", "-json", _PLAN]))
@@ -178,12 +183,26 @@ class Workspace:
 
     def resources(self) -> list[str]:
         """The addresses of all that the state knows, without what is only read; raises Failure."""
-        done = self._collect(["state", "list"])
+        done = self._collect(["state", "list"], _NO_STATE)
         return [line for line in done.splitlines() if line and not line.startswith("data.") and ".data." not in line]
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Drop resources from the state and leave them on AWS; raises Failure."""
         self._collect(["state", "rm", *addresses])
+
+    def forget_outputs(self) -> None:
+        """Drop the outputs of a state that knows no resources any more; raises as `plan` does.
+
+        Raises
+        ------
+        Failure
+            It does know some, which somebody has made meanwhile.
+        """
+        if made := self.resources():
+            raise Failure(f"{made[0]} was made meanwhile", "look with 'orthweb plan'")
+        self._carry_out(
+            ["apply", "-json", "-input=false", "-auto-approve", "-destroy", "-refresh=false"], lambda _: None
+        )
 
     def unlock_command(self) -> str:
         """The command that takes away a lock nobody holds any more, without its identifier."""
@@ -212,14 +231,22 @@ class Workspace:
     def _run(self, words: list[str], heard: Heard) -> Run:
         return run(self._program, self._paths.terraform, words, self.log, heard, self._environment)
 
-    def _collect(self, words: list[str]) -> str:
-        """Run what answers with one text; its answer is no part of the log, for it may hold values."""
+    def _collect(self, words: list[str], nothing: str | None = None) -> str:
+        """Run what answers with one text; its answer is no part of the log, for it may hold values.
+
+        Parameters
+        ----------
+        nothing:
+            A complaint that means that there is nothing to answer.
+        """
         environment = dict(os.environ if self._environment is None else self._environment)
         done = subprocess.run(
             [self._program.path, *words], cwd=self._paths.terraform, capture_output=True, text=True, check=False,
             stdin=subprocess.DEVNULL, env={**environment, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"},
         )  # fmt: skip
         if done.returncode != 0:
+            if nothing is not None and nothing in done.stderr:
+                return ""
             words_of_it = " ".join(done.stderr.replace("\u2502", " ").split())
             raise Failure(f"terraform {words[0]}: {words_of_it}", "see that the state can be read")
         return done.stdout
@@ -227,13 +254,6 @@ class Workspace:
     def _json(self, words: list[str]) -> dict[str, Any]:
         found = json.loads(self._collect(words))
         return found if isinstance(found, dict) else {}
-
-    def _backend(self) -> Any:
-        """Where the state is by the root that is there; None when there is none."""
-        try:
-            return json.loads((self._paths.terraform / ROOT_FILE).read_text())["terraform"]["backend"]
-        except (FileNotFoundError, ValueError, LookupError):
-            return None
 
     def _fingerprint(self) -> str:
         """What Terraform has to be prepared anew for: the root but for its values, the modules, the program itself."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orthweb.cli.console import JsonOption, SiteOption, escape, locked, print_json, site_at, stderr, stdout, warn
+from orthweb.cli.on_aws import reading
 from orthweb.cli.plans import plan_dict, show_plan, showing
 from orthweb.errors import Failure, InputError
 
@@ -34,6 +35,10 @@ _MEANINGS = {
     "s3_bucket": "where the images are kept; only the hosts get at them",
     "db_endpoint": "where the index is kept; only the hosts get at it",
 }
+_KEPT = (
+    "the images and the key that opens them, the logs, a last snapshot of the database, and its automated backups "
+    "for as long as they last"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +56,7 @@ def plan(
 ) -> None:
     """Show what `apply` would do on AWS, and do nothing."""
     with _provisioning(site, "plan") as work:
-        _begin(work, create_state, quiet=as_json)
+        _begin(work, create_state, bundle=True, quiet=as_json)
         found = _planned(work)
     if as_json:
         print_json(plan_dict(found))
@@ -71,7 +76,7 @@ def apply(
     """
     with _provisioning(site, "apply") as work:
         _check_confirmation(work.site.name, confirm)
-        _begin(work, create_state)
+        _begin(work, create_state, bundle=True)
         found = _planned(work)
         show_plan(found)
         if found.changes:
@@ -85,14 +90,15 @@ def apply(
 
 def output(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Show the addresses of the site on AWS, as the last apply has left them."""
-    with _provisioning(site, "output") as work:
-        work.begin()
-    if not work.outputs:
-        raise Failure(f"{work.site.name} has not been applied", "'orthweb apply' makes it")
+    from orthweb.aws.known import keep_outputs
+
+    with reading(site) as (applied, _):
+        outputs = dict(applied.outputs)
+        keep_outputs(applied.paths, outputs)
     if as_json:
-        print_json({name: work.outputs[name] for name in _MEANINGS} | {"site": work.outputs["site"]})
+        print_json({name: outputs[name] for name in _MEANINGS} | {"site": outputs["site"]})
     else:
-        show_outputs(work.outputs)
+        show_outputs(outputs)
 
 
 def destroy(site: SiteOption = Path("."), confirm: ConfirmOption = None) -> None:
@@ -102,29 +108,26 @@ def destroy(site: SiteOption = Path("."), confirm: ConfirmOption = None) -> None
     """
     with _provisioning(site, "destroy") as work:
         _check_confirmation(work.site.name, confirm)
-        _begin(work, create_state=False)
+        _begin(work)
         with _status("comparing with what is on AWS"):
             found = work.plan_destroy(lambda event: None)
-        if not found.changes:
+        if not (found.changes or work.known):
             stderr().print(f"{work.site.name} is not on AWS: nothing to destroy")
             return
         show_plan(found)
-        kept = _kept(work) if work.keeps_data else []
-        for line in kept:
-            stdout().print(f"kept: {line}", markup=False)
+        if work.keeps_data:
+            stdout().print(f"This keeps {_KEPT}.")
         _ask(work.site.name, "destroy", found, False, confirm)
         from orthweb.aws.progress import Progress
 
         with showing(Progress(found.steps)) as heard:
-            left = work.destroy(heard)
+            left = work.destroy(found, heard)
     for arn in left.ending:
         stdout().print(f"AWS deletes by itself after its waiting time: {arn}", markup=False)
-    for line in kept:
-        stdout().print(f"kept: {line}", markup=False)
-    # Buckets and key that were kept on purpose still carry the site's tags.
-    surprises = [arn for arn in left.there if not (work.keeps_data and _is_kept(arn))]
-    if surprises:
-        raise Failure(f"{work.site.name}: still on AWS: {', '.join(surprises)}", "delete it there, by hand")
+    for arn, what in left.kept.items():
+        stdout().print(f"kept, and paid for: {what}: {arn}", markup=False)
+    if left.there:
+        raise Failure(f"{work.site.name}: still on AWS: {', '.join(left.there)}", "delete it there, by hand")
     stderr().print(f"{work.site.name} is destroyed; nothing else of it is left on AWS")
 
 
@@ -147,9 +150,9 @@ def _provisioning(folder: Path, command: str) -> Iterator[Provisioning]:
         yield Provisioning(site, paths, voice)
 
 
-def _begin(work: Provisioning, create_state: bool, quiet: bool = False) -> None:
+def _begin(work: Provisioning, create_state: bool = False, bundle: bool = False, quiet: bool = False) -> None:
     with _status("preparing"):
-        identity = work.begin(create_state)
+        identity = work.begin(create_state, bundle)
     if not quiet and work.site.aws is not None:
         stderr().print(
             f"{work.site.name} in {work.site.aws.region}, account {identity.account}, as {identity.arn}", markup=False
@@ -200,14 +203,3 @@ def _ask(name: str, command: str, found: Plan, yes: bool, confirm: str | None) -
             raise InputError(f"{command}: that is not the site's name", "nothing was done")
     elif not typer.confirm("Do this?"):
         raise InputError(f"{command}: not confirmed", "nothing was done")
-
-
-def _kept(work: Provisioning) -> list[str]:
-    site = work.outputs.get("site", {})
-    known = {"the images": "bucket", "the logs": "log_bucket", "the key": "kms_key"}
-    lines = [f"{what}: {site[field]}" for what, field in known.items() if field in site]
-    return [*lines, "a final snapshot of the database, and its automated backups"]
-
-
-def _is_kept(arn: str) -> bool:
-    return arn.split(":")[2] in ("s3", "kms") or ":snapshot:" in arn or ":auto-backup:" in arn

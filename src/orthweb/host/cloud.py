@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orthweb.errors import Failure
+from orthweb.host.trust import SYSTEM
 from orthweb.host.values import HostFile, Values, parse_values
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class Cloud:
         from botocore.config import Config
 
         config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
-        return _session().create_client(service, region_name=self._host.region, config=config)
+        # Not botocore's own list: the host's administrator says whom the host trusts.
+        trusted = str(SYSTEM) if SYSTEM.exists() else None
+        return _session().create_client(service, region_name=self._host.region, config=config, verify=trusted)
 
 
 @functools.cache

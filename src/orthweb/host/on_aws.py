@@ -21,7 +21,7 @@ from orthweb.host.database import PasswordRefused, check_database, schema_lock
 from orthweb.host.docker import Docker
 from orthweb.host.images import ensure_images, image_versions, may_change_schema
 from orthweb.host.report import FAILED, HEALTHY, STARTING, STOPPED, WAITING, Report
-from orthweb.host.stack import Stack, Wanted, gate_name
+from orthweb.host.stack import Stack, Wanted, end, gate_name
 from orthweb.host.told import DATABASE_PARTS, INTERNAL_PARTS, SERVER_PARTS, Told
 from orthweb.host.trust import SYSTEM, database_authorities
 from orthweb.host.values import Bundle, HostFile, Values
@@ -148,9 +148,11 @@ class AwsHost:
         return True
 
     def down(self, limit: float) -> bool:
-        """End the site on this host, after what is under way has finished; False when nothing ran."""
-        told = self._once_told()
-        done = self._stack(told, self._images(told)).down(limit)
+        """End the site on this host, after what is under way has finished; False when nothing ran.
+
+        Nobody is asked: a host that shuts down may have lost its network.
+        """
+        done = end(self._docker, self._project, PurePosixPath(self._paths.memory), limit, self._report.voice)
         self._report.tell(STOPPED, "the containers are down")
         return done
 

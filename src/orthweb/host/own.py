@@ -13,7 +13,7 @@ from orthweb.errors import Failure, InputError
 from orthweb.host.blocks import kept_block
 from orthweb.host.docker import Docker
 from orthweb.host.images import ensure_images, image_versions
-from orthweb.host.stack import Stack, Wanted, gate_name
+from orthweb.host.stack import Stack, Wanted, end, gate_name
 from orthweb.pki import on_machine
 from orthweb.render.compose import DockerHost
 from orthweb.render.containers import ENVOY, POSTGRESQL, Networks, container_files, container_place
@@ -64,8 +64,8 @@ class OwnHost:
 
     def down(self, drain_seconds: float) -> bool:
         """Stop everything, the proxy first; False when nothing ran."""
-        pair = on_machine.current_server(self.paths)
-        return pair is not None and self._stack(pair, drain_seconds).down(drain_seconds)
+        project = project_name(self.site, self.paths)
+        return end(self._docker, project, PurePosixPath(self.paths.config), drain_seconds, self.voice)
 
     def restart(self, service: str | None, drain_seconds: float) -> None:
         """Restart one container, or all of them one after another: the site answers all the while where it can."""

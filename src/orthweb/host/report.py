@@ -68,7 +68,9 @@ class Report:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         text = json.dumps(asdict(State(state, message, now, self._version)))
         write_file(self._file, text + "\n", 0o644)
-        self._voice.say(said)
+        if state != FAILED:
+            # The command line says what it failed of.
+            self._voice.say(said)
         if self.send is not None:
             # Not worth failing for: the host is what counts, and the journal has the line.
             with contextlib.suppress(Failure):

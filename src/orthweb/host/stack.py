@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from orthweb.errors import Failure
 from orthweb.host.docker import Compose, Container, Docker
@@ -75,7 +75,7 @@ class Stack:
     @property
     def admin(self) -> Path:
         """Envoy's administration socket."""
-        return admin_socket(self._wanted.host)
+        return admin_socket(self._wanted.host.files)
 
     def up(self) -> None:
         """Make what runs what is wanted. Every step looks before it acts; a second call changes nothing.
@@ -139,16 +139,6 @@ class Stack:
     def logs(self, names: Sequence[str], follow: bool, lines: int) -> None:
         """Show what containers wrote, on our own standard output."""
         self._compose.logs(names, follow, lines)
-
-    def down(self, limit: float) -> bool:
-        """Let associations finish, then end everything; False when nothing was there."""
-        if not self.containers():
-            return False
-        self._voice.step("letting associations finish")
-        drain(self.admin, limit)
-        self._voice.step("stopping the containers")
-        self._compose.down(STOP_SECONDS)
-        return True
 
     def _ensure_replicas(self) -> None:
         replicas = self._wanted.place.replicas
@@ -258,6 +248,25 @@ class Stack:
         write_container_files(self._wanted.host, seen_by_envoy)
 
 
-def admin_socket(host: DockerHost) -> Path:
-    """Envoy's administration socket, as the host sees it."""
-    return Path(host.files) / ENVOY / "run/envoy.sock"
+def end(docker: Docker, project: str, files: PurePosixPath, limit: float, voice: Voice) -> bool:
+    """Let associations finish, then end all containers of a project; False when there are none.
+
+    Parameters
+    ----------
+    files:
+        The folder that the project was written to.
+    limit:
+        Seconds that associations may take.
+    """
+    if not docker.containers(project):
+        return False
+    voice.step("letting associations finish")
+    drain(admin_socket(files), limit)
+    voice.step("stopping the containers")
+    Compose(Path(files) / COMPOSE_FILE, project).down(STOP_SECONDS)
+    return True
+
+
+def admin_socket(files: PurePosixPath) -> Path:
+    """Envoy's administration socket, as the host sees it, below the folder of the containers' files."""
+    return Path(files) / ENVOY / "run/envoy.sock"
