@@ -15,6 +15,14 @@ from network import Network
 from network import network as make_network
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the time limit of a test count the test alone: the first one makes the images, once on a machine."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            mark = item.get_closest_marker("timeout")
+            item.add_marker(pytest.mark.timeout(mark.args[0] if mark else 300, func_only=True), append=False)
+
+
 @pytest.fixture(scope="session")
 def ground() -> Iterator[Ground]:
     """What this run has for itself on this machine."""

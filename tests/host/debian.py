@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ground import CACHE, alone, forget_older, in_use, sh
+import pytest
+from ground import CACHE, SYSTEM_PATH, alone, forget_older, in_use, sh
+from harness import TESTS_PACKAGES
 
 SUITE = "trixie"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -43,7 +45,13 @@ def package(name: str) -> Path:
     return folder
 
 
+def _need_keys() -> None:
+    if not KEYRING.exists():
+        pytest.fail(f"{KEYRING} is missing: run 'apt-get install debian-archive-keyring'", pytrace=False)
+
+
 def _unpack(name: str, work: Path) -> None:
+    _need_keys()
     # An apt of its own: that of this machine learns nothing of another release.
     for part in ("state/lists/partial", "cache/archives/partial", "etc"):
         (work / part).mkdir(parents=True)
@@ -82,11 +90,11 @@ def system(name: str, packages: Sequence[str], also: str = "") -> Path:
             work = CACHE / f"{name}.new"
             shutil.rmtree(work, ignore_errors=True)
             _copy(_smallest(), work)
-            (work / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
-            install = f"apt-get -qq update && apt-get -qq install --no-install-recommends {' '.join(packages)}"
-            inside(
-                work, f"set -e; {install}; {also or ':'}; apt-get clean; rm -rf /var/lib/apt/lists/* /var/cache/*.bin"
-            )
+            install = f"apt-get -qq install --no-install-recommends {' '.join(packages)}"
+            # The lists are those of the day on which the smallest system was made.
+            installed = f"{install} || {{ apt-get -qq update && {install}; }}"
+            clean = "apt-get clean; rm -rf /var/lib/apt/lists/* /var/cache/*.bin"
+            inside(work, f"set -e; {installed}; {also or ':'}; {clean}")
             work.rename(folder)
         return in_use(folder)
 
@@ -96,17 +104,20 @@ def _smallest() -> Path:
     folder = CACHE / SUITE
     with alone(SUITE):
         if not folder.exists():
+            _need_keys()
+            if shutil.which("debootstrap", path=SYSTEM_PATH) is None:
+                pytest.fail(f"debootstrap is not installed: {TESTS_PACKAGES}", pytrace=False)
             work = CACHE / f"{SUITE}.new"
             shutil.rmtree(work, ignore_errors=True)
             sh("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", SUITE, work, mirror())
             (work / "etc/dpkg/dpkg.cfg.d/quick").write_text(_QUICK)
             # apt inside reaches the mirror as apt here does.
+            (work / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
             dump = sh("apt-config", "dump", "Acquire")
             wanted = re.findall(r'^Acquire::(?:Check-|Retries|https?::).* ".+";$', dump, re.MULTILINE)
             (work / "etc/apt/apt.conf.d/99tests").write_text("\n".join(wanted) + "\n")
-            inside(
-                work, "apt-get clean; rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/*"
-            )
+            unread = "/usr/share/doc/* /usr/share/man/* /usr/share/locale/*"
+            inside(work, f"apt-get -qq update; apt-get clean; rm -rf {unread}")
             work.rename(folder)
     return folder
 

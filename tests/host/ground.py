@@ -23,7 +23,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orth
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RUNS = Path("/run/orthweb-tests")
 _CGROUPS = Path("/sys/fs/cgroup")
-_SLOTS = 100
+SLOTS = range(100)
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def need_root(what: str) -> None:
 
 
 @contextlib.contextmanager
-def own_ground() -> Iterator[Ground]:
-    """A number that no other run on this machine has now; what a killed run left under it goes first."""
+def own_ground(slots: range = SLOTS) -> Iterator[Ground]:
+    """A number of these that no other run on this machine has now; what a killed run left under it goes first."""
     need_root("starting a Docker engine or a machine for the tests")
     _RUNS.mkdir(mode=0o700, exist_ok=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    for slot in range(_SLOTS):
+    for slot in slots:
         with (_RUNS / f"{slot}.lock").open("w") as lock, contextlib.suppress(BlockingIOError):
             # The system gives it back when this process ends, however it ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +97,7 @@ def own_ground() -> Iterator[Ground]:
             finally:
                 tidy(ground)
             return
-    pytest.fail(f"{_SLOTS} runs of these tests at once: see {_RUNS}")
+    pytest.fail(f"{len(slots)} runs of these tests at once: see {_RUNS}")
 
 
 def tidy(ground: Ground) -> None:

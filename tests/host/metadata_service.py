@@ -12,8 +12,9 @@ import json
 import re
 import secrets
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import Any
 
 ADDRESS = "169.254.169.254"
@@ -99,5 +100,7 @@ def _credentials(told: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    with ThreadingHTTPServer((ADDRESS, 80), _Handler) as server:
+    # HTTPServer would look its own name up first, and in this network nobody answers that.
+    ThreadingTCPServer.allow_reuse_address, ThreadingTCPServer.daemon_threads = True, True
+    with ThreadingTCPServer((ADDRESS, 80), _Handler) as server:
         server.serve_forever()

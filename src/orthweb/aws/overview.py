@@ -8,6 +8,7 @@ from typing import Any
 
 import orthweb
 from orthweb.aws.applied import Applied
+from orthweb.aws.host_states import host_states
 from orthweb.aws.hosts import GONE, RUNNING, Host, look_at_hosts
 from orthweb.aws.outside import Answer, ask, doors_of
 
@@ -41,7 +42,7 @@ def overview(applied: Applied) -> dict[str, Any]:
     holder = next((host for host in hosts.values() if host.holds_address), None)
     doors = doors_of(applied)
     answer = None if doors is None or holder is None else ask(doors, applied.address)
-    database, alarms = _database(applied), _alarms(applied)
+    database, alarms, states = _database(applied), _alarms(applied), host_states(applied)
     certificate = _certificate(applied, answer)
     troubles = [
         *_of_hosts(hosts, holder),
@@ -64,6 +65,7 @@ def overview(applied: Applied) -> dict[str, Any]:
             "dicom": None if answer is None or answer.dicom is None else not answer.dicom,
         },
         "hosts": list(hosts.values()),
+        "host_states": states,
         "database": database,
         "alarms": alarms,
         "certificate": certificate,

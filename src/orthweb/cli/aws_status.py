@@ -20,7 +20,8 @@ def show_status(folder: Path, as_json: bool) -> bool:
         voice.step("asking AWS, and the site")
         state = overview(applied)
     if as_json:
-        print_json({**state, "hosts": [host_dict(host) for host in state["hosts"]]})
+        states = {role: told.__dict__ for role, told in state["host_states"].items()}
+        print_json({**state, "hosts": [host_dict(host) for host in state["hosts"]], "host_states": states})
     else:
         _show(state)
     return bool(state["healthy"])
@@ -44,6 +45,7 @@ def _show(state: dict[str, Any]) -> None:
     )
     for host in state["hosts"]:
         console.print(host_line(host), markup=False)
+        console.print(f"  {state['host_states'][host.role].words}", markup=False)
     database = state["database"]
     where = f"in two zones, {database['zone']} first" if database["multi_az"] else f"in {database['zone'] or '-'} alone"
     waiting = f"; waiting for its maintenance window: {', '.join(database['pending'])}" if database["pending"] else ""

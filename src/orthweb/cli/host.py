@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orthweb.cli.console import JsonOption, print_json, speaking, stderr, stdout
+from orthweb.errors import Failure
 
 if TYPE_CHECKING:
     from orthweb.host.on_aws import AwsHost
@@ -45,7 +46,7 @@ def up(file: FileOption = _FILE) -> None:
 
 def status(as_json: JsonOption = False) -> None:
     """Show how this host is, as its last command told. Exit status 1 where it is not healthy."""
-    from orthweb.host.on_aws import HostPaths
+    from orthweb.host.paths import HostPaths
     from orthweb.host.report import HEALTHY, State, read_state
 
     state = read_state(HostPaths().state) or State("unknown", "nothing was told since this host started", "", "")
@@ -77,8 +78,27 @@ def upgrade(
     At the first that does not become healthy the host goes back to what it ran.
     """
     with _host(file, "host upgrade") as host:
-        changed = host.upgrade(schema)
-    stderr().print("the host is upgraded" if changed else "the host runs the site's images already")
+        newer = host.newer()
+        changed = newer is None and host.upgrade(schema)
+    if newer is not None:
+        _hand_over(newer, file, schema)
+        changed = True
+    stderr().print("the host is upgraded" if changed else "the host runs already what the site names")
+
+
+def _hand_over(newer: Path, file: Path, schema: bool) -> None:
+    """Have the Orthweb of another bundle upgrade the host; go back where it does not succeed, and raise Failure."""
+    import subprocess
+
+    from orthweb.host.installing import adopt
+
+    command = [str(newer / "bin/orthweb"), "host", "upgrade", "--file", str(file), *(["--schema"] if schema else [])]
+    if subprocess.run(command, check=False).returncode == 0:
+        adopt(newer)
+        return
+    with _host(file, "host up") as host:
+        host.up()
+    raise Failure("the newer bundle does not work on this host, which runs the one before again", "its reason is above")
 
 
 def down(
@@ -97,7 +117,8 @@ def down(
 def _host(file: Path, command: str) -> Iterator[AwsHost]:
     import orthweb
     from orthweb.host.lock import host_lock
-    from orthweb.host.on_aws import AwsHost, HostPaths
+    from orthweb.host.on_aws import AwsHost
+    from orthweb.host.paths import HostPaths
     from orthweb.host.report import Report
     from orthweb.host.values import read_host_file
 

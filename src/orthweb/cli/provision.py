@@ -69,10 +69,14 @@ def apply(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
     create_state: CreateStateOption = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the hosts are healthy, then validate the site.")
+    ] = True,
 ) -> None:
     """Make the site on AWS equal to orthweb.yaml: shows what would change, asks, and does it.
 
-    When it fails or is interrupted, the same command goes on. Terraform's own words are in .orthweb/logs/terraform.log.
+    Waits then for the hosts, which say how far they are, and validates the site from here. When it fails or is
+    interrupted, the same command goes on. Terraform's own words are in .orthweb/logs/terraform.log.
     """
     with _provisioning(site, "apply") as work:
         _check_confirmation(work.site.name, confirm)
@@ -82,10 +86,25 @@ def apply(
         if found.changes:
             _ask(work.site.name, "apply", found, yes, confirm)
         _carried_out(work, found)
+    good = not wait or _is_well(site)
     show_outputs(work.outputs)
-    stderr().print(
-        f"{work.site.name} is made. Its hosts have nothing to run yet: this version of Orthweb does not install them."
-    )
+    if not wait:
+        stderr().print(
+            f"{work.site.name} is made; its hosts start by themselves: 'orthweb status' tells how far they are"
+        )
+    if not good:
+        raise typer.Exit(1)
+
+
+def _is_well(folder: Path) -> bool:
+    """Wait for the hosts, then look at the site as its users do; whether all is well. Raises Failure."""
+    from orthweb.aws.host_states import wait_until_healthy
+    from orthweb.cli.validate import validate_quickly
+
+    with reading(folder) as (applied, voice):
+        wait_until_healthy(applied, voice)
+        page = applied.paths.logs / "validation.html"
+    return validate_quickly(folder, page).good
 
 
 def output(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:

@@ -41,11 +41,14 @@ class Cloud:
 
     def values(self) -> Values:
         """What is known when everything is made; raises NotYet before, Failure when it may not be read."""
-        where = f"s3://{self._host.bucket}/{self._host.values_key}"
-        with _told(where, "s3:GetObject"):
-            body = self._client("s3").get_object(Bucket=self._host.bucket, Key=self._host.values_key)["Body"]
-            text = body.read().decode()
-        return parse_values(text, where)
+        key = self._host.values_key
+        return parse_values(self.object(key).decode(), f"s3://{self._host.bucket}/{key}")
+
+    def object(self, key: str) -> bytes:
+        """An object of the site's bucket; raises NotYet while there is none."""
+        with _told(f"s3://{self._host.bucket}/{key}", "s3:GetObject"):
+            content: bytes = self._client("s3").get_object(Bucket=self._host.bucket, Key=key)["Body"].read()
+        return content
 
     def secret(self, arn: str, names: tuple[str, ...]) -> dict[str, str]:
         """The value of a secret, which has to have these names; raises NotYet while it has none."""

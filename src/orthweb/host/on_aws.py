@@ -6,72 +6,32 @@ import json
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import orthweb
 from orthweb.errors import Failure, OrthwebError
+from orthweb.host.asking import Asking
 from orthweb.host.blocks import kept_block
-from orthweb.host.cloud import Cloud, NotYet, instance_id
-from orthweb.host.database import PasswordRefused, check_database, schema_lock
+from orthweb.host.cloud import Cloud, instance_id
+from orthweb.host.database import schema_lock
 from orthweb.host.docker import Docker
 from orthweb.host.images import ensure_images, image_versions, may_change_schema
+from orthweb.host.installing import install, running_bundle
+from orthweb.host.paths import HostPaths
 from orthweb.host.report import FAILED, HEALTHY, STARTING, STOPPED, WAITING, Report
 from orthweb.host.stack import Stack, Wanted, end, gate_name
-from orthweb.host.told import DATABASE_PARTS, INTERNAL_PARTS, SERVER_PARTS, Told
-from orthweb.host.trust import SYSTEM, database_authorities
+from orthweb.host.told import Told
+from orthweb.host.trust import SYSTEM
 from orthweb.host.values import Bundle, HostFile, Values
 from orthweb.render.compose import DockerHost
 from orthweb.render.containers import ENVOY, Networks, services
 from orthweb.site.files import write_file
-from orthweb.site.model import HEALTH_USER, Site
+from orthweb.site.model import Site
 
-_PATIENCE_SECONDS = 3600.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
-_LEAST_FREE_BYTES = 2**30
 # What associations and requests may take before a replica that they are at is restarted.
 _FINISH_SECONDS = 300.0
-_Found = TypeVar("_Found")
-
-
-@dataclass(frozen=True)
-class HostPaths:
-    """Where a host keeps what.
-
-    Parameters
-    ----------
-    memory:
-        A folder on a RAM disk, for everything that is rendered: it holds secrets.
-    data:
-        What lasts.
-    """
-
-    memory: Path = Path("/run/orthweb")
-    data: Path = Path("/var/lib/orthweb")
-
-    @property
-    def state(self) -> Path:
-        """What `orthweb host status` shows."""
-        return self.memory / "state.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the command that changes the host."""
-        return self.memory / "lock"
-
-    @property
-    def network(self) -> Path:
-        """The network of the containers."""
-        return self.data / "network"
-
-    @property
-    def applied(self) -> Path:
-        """The images that the host runs, until an upgrade."""
-        return self.data / "applied.json"
 
 
 class AwsHost:
@@ -80,6 +40,7 @@ class AwsHost:
     def __init__(self, host: HostFile, paths: HostPaths, report: Report) -> None:
         self._host, self._paths, self._report = host, paths, report
         self._cloud, self._docker = Cloud(host), Docker()
+        self._asking = Asking(self._cloud, self._docker, paths, report)
         self._project = f"orthweb-{host.site}"
 
     def up(self) -> bool:
@@ -92,11 +53,12 @@ class AwsHost:
         """
         with self._told_of_failure():
             self._report.tell(STARTING, f"Orthweb {orthweb.__version__}")
-            self._await_docker()
-            told = self._await_told()
+            self._paths.data.mkdir(parents=True, exist_ok=True)
+            self._asking.docker_engine()
+            told = self._asking.everything()
             images = self._images(told)
             ensure_images(self._docker, images.values(), _bundled_images(), self._say_step)
-            told = self._await_database(told)
+            told = self._asking.database(told)
             stack = self._stack(told, images)
             stack.up()
             self._keep(images)
@@ -109,17 +71,31 @@ class AwsHost:
         Replicas are restarted one after the other, and only where they read what is new at their start.
         """
         with self._told_of_failure():
-            told = self._once_told()
+            told = self._asking.once()
             # A password that RDS has just rotated works a moment later.
-            told = self._await_database(told)
+            told = self._asking.database(told)
             stack = self._stack(told, self._images(told))
             stack.up()
             self._well(told)
             self._measure(told)
         return stack.changed
 
+    def newer(self) -> Path | None:
+        """Install the bundle that the site names now where this host runs another; gives its environment.
+
+        Raises
+        ------
+        Failure
+            It cannot be fetched or installed; the host is as it was.
+        """
+        bundle = self._cloud.values().bundle
+        if self._new_bundle(bundle) is None or bundle is None:
+            return None
+        self._report.tell(STARTING, f"installing the bundle {bundle.sha256[:12]}")
+        return install(self._cloud, bundle)
+
     def upgrade(self, schema: bool) -> bool:
-        """Take the images that the site names now, one replica after the other; False when all have them already.
+        """Take the images and settings that the site names now, one replica after the other; whether any was changed.
 
         At the first that does not become healthy the old images are taken again.
 
@@ -134,18 +110,18 @@ class AwsHost:
             A new image does not become healthy, or may change the schema and `schema` is not given.
         """
         with self._told_of_failure():
-            told = self._await_database(self._once_told())
-            old = self._images(told)
-            new = self._named_images(told.site, told.values)
-            if old == new:
-                return False
-            ensure_images(self._docker, new.values(), _bundled_images(), self._say_step)
-            if not schema and old["orthanc"] != new["orthanc"]:
-                self._ask_for_snapshot(old["orthanc"], new["orthanc"])
-            self._roll(told, old, new)
+            told = self._asking.database(self._asking.once())
+            old, new = self._images(told), self._named_images(told.site, told.values)
+            if old != new:
+                ensure_images(self._docker, new.values(), _bundled_images(), self._say_step)
+                if not schema and old["orthanc"] != new["orthanc"]:
+                    self._ask_for_snapshot(old["orthanc"], new["orthanc"])
+                self._roll(told, old, new)
+            stack = self._stack(told, new)
+            stack.up()
             self._keep(new)
             self._well(told)
-        return True
+        return stack.changed or old != new
 
     def down(self, limit: float) -> bool:
         """End the site on this host, after what is under way has finished; False when nothing ran.
@@ -171,7 +147,6 @@ class AwsHost:
                 self._report.tell(STARTING, f"{name} does not work with {mixed[name]}: going back")
                 self._stack(told, old).up()
                 raise Failure(f"{error.message}; the host runs {old[_kind(name)]} again", error.remedy) from None
-        self._stack(told, new).up()
 
     def _ask_for_snapshot(self, old: str, new: str) -> None:
         if may_change_schema(self._docker, old, new):
@@ -179,74 +154,6 @@ class AwsHost:
                 f"{new} may change the database's schema, and then {old} cannot read it any more",
                 "make a snapshot of the database ('aws rds create-db-snapshot'), then add --schema",
             )
-
-    def _await_docker(self) -> None:
-        def runs() -> str:
-            try:
-                return self._docker.version()
-            except Failure as error:
-                if "not run" in error.message:
-                    raise NotYet(error.message, error.remedy) from None
-                raise
-
-        self._await(runs)
-        free = shutil.disk_usage(self._docker.root()).free
-        if free < _LEAST_FREE_BYTES:
-            raise Failure(
-                f"{self._docker.root()}: {free // 2**20} MB are free and {_LEAST_FREE_BYTES // 2**20} MB are needed",
-                "'docker system prune --all' removes what is not used; or a larger disk (aws.hosts.disk_gb)",
-            )
-
-    def _await_told(self) -> Told:
-        values = self._await(self._cloud.values)
-        role = values.role(self._await(instance_id))
-        self._report.send = lambda line: self._cloud.say(values.log_groups.boot, instance_id(), line)
-        return self._await(lambda: self._told(values, role))
-
-    def _once_told(self) -> Told:
-        values = self._cloud.values()
-        return self._told(values, values.role(instance_id()))
-
-    def _told(self, values: Values, role: str) -> Told:
-        site, secrets, secret = values.described(), values.secrets, self._cloud.secret
-        return Told(
-            values,
-            site,
-            role,
-            server=secret(secrets.server_certificate, SERVER_PARTS),
-            internal=secret(secrets.internal, INTERNAL_PARTS),
-            users=secret(secrets.users, (*site.orthanc.users, HEALTH_USER)),
-            database=secret(values.database.secret, DATABASE_PARTS),
-        )
-
-    def _await_database(self, told: Told) -> Told:
-        """Wait until the database takes us; gives what the host is told then, since RDS may rotate its password."""
-        current = told
-
-        def answers() -> Told:
-            nonlocal current
-            try:
-                check_database(current.database_server, current.database["password"], self._ca_file(current))
-            except PasswordRefused:
-                secret = self._cloud.secret(current.values.database.secret, DATABASE_PARTS)
-                current = replace(current, database=secret)
-                raise
-            return current
-
-        return self._await(answers)
-
-    def _await(self, look: Callable[[], _Found]) -> _Found:
-        """Look until it is there; raises Failure when it is not after an hour."""
-        end, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE
-        while True:
-            try:
-                return look()
-            except NotYet as error:
-                if time.monotonic() > end:
-                    raise Failure(error.message, error.remedy) from None
-                self._report.tell(WAITING, error.message)
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _images(self, told: Told) -> dict[str, str]:
         """The images that the host has applied, or those that the site names where it has none."""
@@ -271,7 +178,7 @@ class AwsHost:
 
     def _stack(self, told: Told, images: dict[str, str]) -> Stack:
         database, password = told.database_server, told.database["password"]
-        ca = self._ca_file(told)
+        ca = self._asking.database_ca(told)
 
         def alone() -> AbstractContextManager[None]:
             return schema_lock(database, password, ca, lambda line: self._report.tell(WAITING, line))
@@ -309,13 +216,6 @@ class AwsHost:
             },
         )
 
-    def _ca_file(self, told: Told) -> Path:
-        self._paths.memory.mkdir(mode=0o700, exist_ok=True)
-        path, text = self._paths.memory / "database-ca.crt", database_authorities(told.values.region)
-        if not path.exists() or path.read_text() != text:
-            write_file(path, text, 0o644)
-        return path
-
     def _well(self, told: Told) -> None:
         days = told.days_left
         message = f"{told.role} of {told.values.site}, {told.site.orthanc.replicas} Orthanc servers"
@@ -327,9 +227,8 @@ class AwsHost:
 
     def _new_bundle(self, bundle: Bundle | None) -> str | None:
         """The SHA-256 of the site's bundle where this host runs another."""
-        running = Path(sys.prefix).resolve().name
-        known = self._host.bundle is not None and len(running) == len(self._host.bundle.sha256)
-        return bundle.sha256 if bundle is not None and known and bundle.sha256 != running else None
+        running = running_bundle()
+        return bundle.sha256 if bundle is not None and running not in (None, bundle.sha256) else None
 
     def _measure(self, told: Told) -> None:
         usage = shutil.disk_usage(self._docker.root())
@@ -346,7 +245,7 @@ class AwsHost:
     def _told_of_failure(self) -> Iterator[None]:
         try:
             yield
-        except OrthwebError as error:
+        except (OrthwebError, OSError) as error:
             self._report.tell(FAILED, str(error))
             raise
 

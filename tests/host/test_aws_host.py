@@ -1,0 +1,136 @@
+"""The guide's whole path: `orthweb apply` makes a site on an emulator of AWS, and its hosts really boot.
+
+What differs from EC2 is said in `machine` and `cloud`, and in docs/aws-hosts.md.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aws_machines import ROLES, Clinic, clinic
+from cloud import cloud
+from emulator import emulator
+from ground import Ground
+from harness import eventually
+from network import Network
+from polling import polling
+from traffic import SLOW, make_images, sending
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def site(ground: Ground, network: Network) -> Iterator[Clinic]:
+    """A site on AWS with both its hosts."""
+    with emulator() as aws, cloud(ground, network, aws) as around, clinic(ground, around) as made:
+        yield made
+
+
+def test_apply_waits_for_both_hosts_and_finds_the_site_well(site: Clinic) -> None:
+    for role in ROLES:
+        assert f"{role}: healthy: {role} of clinic" in site.said, site.said
+    assert "the site is well" in site.said, site.said
+    assert "site_address = " in site.said
+
+
+def test_the_host_says_how_it_is_in_its_log_on_the_console_and_in_status(site: Clinic) -> None:
+    host = site.machines["primary"]
+    assert site.state_of("primary")["state"] == "healthy"
+    assert "healthy: primary of clinic" in host.console
+    shown = json.loads(site.orthweb("status", "--json").out)
+    assert shown["host_states"]["primary"]["state"] == "healthy"
+
+
+def test_no_secret_leaves_the_hosts_memory(site: Clinic) -> None:
+    values = site.values()
+    known = site.secret(values["database"]["secret"])["password"], site.password()
+    host = site.machines["primary"]
+    told = [site.user_data(), host.console, host.sh("journalctl --no-pager"), host.sh("docker inspect $(docker ps -q)")]
+    told.append(host.sh("grep -rIl -e PRIVATE /etc/orthweb /var/lib/orthweb || true"))
+    for secret in known:
+        assert not any(secret in text for text in told)
+        # Everything but the RAM disks, on which the kernel's own folders lie as well.
+        found = host.run("grep", "-rIlF", "--", secret, "/etc", "/opt", "/var/lib/orthweb", "/var/log", "/root").out
+        assert not found
+    assert host.sh("stat -f -c %T /run/orthweb").strip() == "tmpfs"
+    assert not host.sh("find /run/orthweb/orthanc-1 /run/orthweb/envoy -type f -perm /077").strip()
+
+
+def test_what_is_stored_through_one_host_is_read_through_the_other(site: Clinic, tmp_path: Path) -> None:
+    images = make_images(tmp_path, 5)
+    with sending(site, images, senders=1, retry=False) as transfer:
+        transfer.finish()
+    assert transfer.complete, transfer.troubles
+    other = site.machines["secondary"]
+    there = other.run(
+        "curl", "-sf", "--cacert", "/dev/stdin", "-u", f"admin:{site.password()}",
+        "--connect-to", f"{site.host}:443:127.0.0.1:443", f"https://{site.host}/instances",
+        input=site.ca.read_bytes(),
+    )  # fmt: skip
+    # A connection from the host itself is none of the networks that may connect.
+    assert there.status != 0
+    objects = site.client("s3").list_objects_v2(Bucket=site.parts["bucket"])["KeyCount"]
+    assert objects >= len(images)
+    assert {image.orthanc_id for image in images} <= set(site.instances())
+
+
+def test_a_second_host_up_changes_nothing(site: Clinic) -> None:
+    host = site.machines["primary"]
+    before = host.sh("docker ps --quiet --no-trunc")
+    done = host.run("orthweb", "host", "up")
+    assert done.status == 0, done.all
+    assert "nothing had to change" in done.err
+    assert host.sh("docker ps --quiet --no-trunc") == before
+
+
+def test_a_rotated_password_and_certificate_are_taken_and_nobody_is_interrupted(site: Clinic, tmp_path: Path) -> None:
+    values, host = site.values(), site.machines["primary"]
+    arn = values["database"]["secret"]
+    known, password = site.secret(arn), secrets.token_urlsafe(24) + "$:\\"
+    before, images = _serial(site), make_images(tmp_path, 40)
+    with polling(site) as polls, sending(site, images, senders=1, retry=False, environment=SLOW) as transfer:
+        transfer.reach(2)
+        site.cloud.database.rotate(known["username"], password)
+        site.put_secret(arn, {**known, "password": password})
+        done = site.orthweb("certs", "rotate")
+        assert done.status == 0, done.all
+        done = host.run("orthweb", "host", "refresh")
+        assert done.status == 0, done.all
+        transfer.finish()
+        eventually(lambda: _serial(site) != before, 20, "the new certificate")
+    assert not polls.failures
+    assert (transfer.statuses, transfer.troubles) == ([0], [])
+    # A replica that starts now has only the new password.
+    host.sh("docker kill $(docker ps -q --filter label=com.docker.compose.service=orthanc-1)")
+    assert host.run("orthweb", "host", "up").status == 0
+    site.machines["secondary"].run("orthweb", "host", "refresh")
+
+
+def test_a_host_that_restarts_is_healthy_again_by_itself(site: Clinic) -> None:
+    host = site.machines["secondary"]
+    host.reboot()
+    host.booted()
+    site.wait_healthy("secondary")
+
+
+def test_a_host_that_dies_while_images_come_in_loses_none_that_was_acknowledged(site: Clinic, tmp_path: Path) -> None:
+    images = make_images(tmp_path, 200)
+    site.wait_healthy("secondary")
+    with sending(site, images, senders=2) as transfer:
+        transfer.reach(20)
+        site.machines["primary"].cut_off()
+        done = site.orthweb("failover", "--to", "secondary")
+        assert done.status == 0, done.all
+        transfer.finish(240)
+    assert transfer.complete
+    assert {image.orthanc_id for image in images} <= set(site.instances())
+
+
+def _serial(site: Clinic) -> str:
+    done = site.curl("/healthz", "--insecure", "--verbose", user=None)
+    lines = [line for line in done.err.splitlines() if "expire date" in line or "start date" in line]
+    return "\n".join(lines)
