@@ -1,6 +1,6 @@
 # Every target makes the environment that it needs first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help up down test fuzz lint bench docs format lock clean environment environment-dev
+.PHONY: help up down test test-host fuzz lint bench docs format lock clean environment environment-dev
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -10,7 +10,7 @@ JOBS ?= 3
 SECONDS ?= 60
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 up: environment ## Bring up the demo site in demo/, send a DICOM file to it and say how to look
 	@$(BIN)/orthweb demo
@@ -21,6 +21,9 @@ down: ## End the demo site (its data stay in demo/)
 test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=3 run at a time)
 	@$(BIN)/orthweb setup --tests
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-host: ## Run the tests of Docker hosts alone, which 'make test' runs as well
+	@$(MAKE) test TESTS=tests/host
 
 fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 for each of its parts)
 	@for target in acceptor requestor association file; do \
@@ -35,8 +38,8 @@ lint: environment-dev ## Check style, types and the Terraform modules
 
 bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation, audit and AWS
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws; do \
-		PYTHONPATH=tests/terraform:tests/site $(BIN)/python bench/$$figure.py || exit; \
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws host; do \
+		PYTHONPATH=tests/terraform:tests/site:tests/host $(BIN)/python bench/$$figure.py || exit; \
 	done
 
 docs: environment-dev ## Build the guide into build/docs/

@@ -24,8 +24,8 @@ from benchsite import ORTHWEB, wait_until
 
 from orthweb.local.account import Account, current_account, unprivileged
 from orthweb.local.database import answers, ensure_cluster, ensure_database
-from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.render.place import Database
+from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.site.files import ensure_folder
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_users

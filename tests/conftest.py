@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,18 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_LONGEST = ("test_aws_host.py", "test_site_on_aws.py", "test_own_host.py")
+_SHARED = ("site", "breakable")
+"""Fixtures that stay up, with a few percent of a core each, from their first test to the end of the run."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for minutes comes first, so that others run meanwhile."""
-    items.sort(key=lambda item: "test_site_on_aws.py" not in item.nodeid)
+    """What waits for minutes comes first, so that others run meanwhile; and files with shared sites come last."""
+    ranks: dict[Path, int] = defaultdict(int)
+    for item in items:
+        used = item.fixturenames if isinstance(item, pytest.Function) else []
+        rank = sum((index + 1) * (name in used) for index, name in enumerate(_SHARED))
+        ranks[item.path] = max(ranks[item.path], rank)
+    for number, name in enumerate(reversed(_LONGEST), 1):
+        ranks |= {path: -number for path in ranks if path.name == name}
+    items.sort(key=lambda item: ranks[item.path])

@@ -17,35 +17,49 @@ def passed_on(address: str, holder: Callable[[], str | None]) -> Iterator[None]:
     Parameters
     ----------
     holder:
-        The address of the machine that it is with now; None where it is with none, which refuses.
+        Gives the address of the machine that it is with; None where it is with none, which refuses. It is asked all the
+        while, as AWS tells its network all the while.
     """
-    over = threading.Event()
+    over, now = threading.Event(), {"holder": holder()}
+
+    def watch() -> None:
+        while not over.wait(0.3):
+            now["holder"] = holder()
+
     with contextlib.ExitStack() as stack:
+        threads = [threading.Thread(target=watch, daemon=True)]
         for port in PORTS:
             listener = stack.enter_context(socket.create_server((address, port), backlog=128))
             listener.settimeout(0.2)
-            thread = threading.Thread(target=_serve, args=(listener, port, holder, over), daemon=True)
+            threads.append(threading.Thread(target=_serve, args=(listener, port, now, over), daemon=True))
+        for thread in threads:
             thread.start()
             stack.callback(thread.join)
         stack.callback(over.set)
         yield
 
 
-def _serve(listener: socket.socket, port: int, holder: Callable[[], str | None], over: threading.Event) -> None:
+def _serve(listener: socket.socket, port: int, now: dict[str, str | None], over: threading.Event) -> None:
     while not over.is_set():
         with contextlib.suppress(TimeoutError):
             near, _ = listener.accept()
-            target = holder()
-            try:
-                if target is None:
-                    raise ConnectionRefusedError
-                far = socket.create_connection((target, port), 5)
-            except OSError:
-                near.close()
-                continue
-            for one, other in ((near, far), (far, near)):
-                one.settimeout(None)
-                threading.Thread(target=_copy, args=(one, other), daemon=True).start()
+            threading.Thread(target=_pass, args=(near, now["holder"], port), daemon=True).start()
+
+
+def _pass(near: socket.socket, target: str | None, port: int) -> None:
+    near.settimeout(None)
+    try:
+        if target is None:
+            raise ConnectionRefusedError
+        far = socket.create_connection((target, port), 5)
+    except OSError:
+        near.close()
+        return
+    far.settimeout(None)
+    for end in (near, far):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    threading.Thread(target=_copy, args=(far, near), daemon=True).start()
+    _copy(near, far)
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:

@@ -32,6 +32,8 @@ KILLED = """
 import subprocess, time
 from ground import own_ground
 from network import network
+
+pytest_plugins = ("host_fixtures",)
 with own_ground(range(100, 200)) as ground, network(ground) as net:
     subprocess.Popen([*net.join().enter, "sleep", "600"])
     (ground.run / "left").mkdir()

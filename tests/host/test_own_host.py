@@ -14,6 +14,8 @@ from images import BROKEN_ORTHANC, NEWER_ORTHANC, ORTHANC
 from polling import polling
 from traffic import SLOW, make_images, sending
 
+pytest_plugins = ("host_fixtures",)
+
 
 @pytest.fixture(scope="module")
 def site(engine: Engine) -> Iterator[ContainerSite]:

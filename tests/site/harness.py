@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm
+
 ORTHWEB = [sys.executable, "-m", "orthweb"]
 # DCMTK reads TCP_NODELAY: without it every store waits 40 ms.
 CLIENT_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TCP_NODELAY": "1"}
@@ -52,10 +54,16 @@ def orthweb(*words: str | Path, timeout: float = 180, **options: Any) -> Done:
     source = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", **source}
     options.setdefault("env", environment)
+    if not options.keys() - {"env", "cwd"}:
+        done = warm.run([str(word) for word in words], environment, options["env"], options.get("cwd", "."), timeout)
+        if done is not None:
+            return Done(done[0], *(text.decode(errors="replace") for text in done[1:]))
     return run([*ORTHWEB, *words], timeout, **options)
 
 
-def eventually(condition: Callable[[], Any], limit: float = 30, what: str = "the condition") -> Any:
+def eventually(
+    condition: Callable[[], Any], limit: float = 30, what: str = "the condition", pause: float = 0.05
+) -> Any:
     """Wait until `condition` gives something true, and return it."""
     end = time.monotonic() + limit
     while True:
@@ -63,7 +71,7 @@ def eventually(condition: Callable[[], Any], limit: float = 30, what: str = "the
         if value:
             return value
         assert time.monotonic() < end, f"waited {limit} s for {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def free_port() -> int:
@@ -205,7 +213,7 @@ class TestSite:
         return pid
 
     def healthy(self, limit: float = 30) -> None:
-        eventually(lambda: self.status()["healthy"], limit, "the site to be healthy")
+        eventually(lambda: self.status()["healthy"], limit, "the site to be healthy", 0.2)
 
     # DICOM ------------------------------------------------------------------------------------------------------
 

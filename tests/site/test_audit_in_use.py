@@ -39,7 +39,7 @@ def busy() -> Iterator[TestSite]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
-    return make_images(tmp_path_factory.mktemp("images"), 240, 64)
+    return make_images(tmp_path_factory.mktemp("images"), 120, 64)
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ def test_a_site_that_stores_over_several_associations_meanwhile_is_clean(
 
 
 def test_a_site_that_deletes_meanwhile_is_clean(emptied: TestSite, images: list[Image]) -> None:
-    assert emptied.store(*(image.path for image in images[:120])).status == 0
+    assert emptied.store(*(image.path for image in images[:60])).status == 0
     instances = emptied.instances()
 
     def delete() -> None:

@@ -70,7 +70,7 @@ def _elsewhere(folder: Path, port: int, images: list[Image]) -> Iterator[Stored]
     command = [
         str(Path(sysconfig.get_path("scripts")) / "rclone"), "serve", "s3", "--config=", f"--addr=127.0.0.1:{port}",
         f"--auth-key={ACCESS_KEY},{SECRET_KEY}", f"--cert={folder / 'server.crt'}", f"--key={folder / 'server.key'}",
-        "--dir-cache-time=0s", str(held),
+        "--dir-cache-time=10ms", str(held),
     ]  # fmt: skip
     endpoint = f"https://127.0.0.1:{port}"
     settings = Settings(

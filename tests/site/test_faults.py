@@ -138,8 +138,8 @@ def _hit(pid: int, how: signal.Signals = signal.SIGKILL) -> float:
 
 def _serving(site: TestSite) -> str:
     """The replica that carries the most associations right now."""
-    from orthweb.running.probe import envoy_admin
     from orthweb.render.envoy_clusters import DICOM_CLUSTER
+    from orthweb.running.probe import envoy_admin
 
     answer = json.loads(envoy_admin(site.state / "run/envoy.sock", "/clusters?format=json") or "{}")
     cluster = next(entry for entry in answer["cluster_statuses"] if entry["name"] == DICOM_CLUSTER)

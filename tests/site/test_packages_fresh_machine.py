@@ -8,15 +8,19 @@ Making one needs root: another user gets it through sudo, and without that the t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+# A base system that is made anew comes over the network.
+pytestmark = pytest.mark.timeout(900)
 SOURCE = Path(__file__).parents[2] / "src/orthweb"
 INSTALL = """
 from orthweb.local.packages import ensure_packages, installed_versions
@@ -41,6 +45,9 @@ printf '#!/bin/sh\n' >/sbin/init
 chmod 755 /sbin/runlevel /sbin/init
 """
 """Fetches the packages once, and plays a machine that booted with init: without one nothing would start anyway."""
+KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orthweb/tests"
+"""What is the same for every run; it may be deleted at any time."""
+KEPT_SECONDS = 14 * 86400
 # Files and packages there are thrown away: nothing has to survive a power cut, and nobody reads manuals.
 QUICK = "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\n"
 
@@ -90,6 +97,28 @@ def facts(output: str) -> dict[str, str]:
     return {name: value.strip() for name, value in re.findall(r"^([a-z ]+):(.*)$", output, re.MULTILINE)}
 
 
+def make_base(machine: Path, suite: str, mirror: str) -> None:
+    """Make the base system, or unpack the one that an earlier run kept: it takes a minute to make."""
+    kept = KEPT / f"fresh-{suite}-{hashlib.sha256(mirror.encode()).hexdigest()[:12]}.tar"
+    if not kept.exists() or time.time() - kept.stat().st_mtime > KEPT_SECONDS:
+        # What it mounts goes with it, also when it is killed.
+        command = ["unshare", "--mount", "debootstrap", "--variant=minbase", "--include=python3"]
+        _must(*command, suite, str(machine), mirror)
+        _must("mkdir", "-p", str(KEPT))
+        new = f"{kept}.{os.getpid()}"
+        _must("tar", "--numeric-owner", "--one-file-system", "-C", str(machine), "-cf", new, ".")
+        # Whole or not at all, for whoever looks meanwhile.
+        _must("mv", new, str(kept))
+        return
+    _must("mkdir", str(machine))
+    _must("tar", "--numeric-owner", "-C", str(machine), "-xpf", str(kept))
+
+
+def _must(*command: str) -> None:
+    done = subprocess.run(as_root(*command), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A machine that holds a base system and Python, with this checkout's package in /opt."""
@@ -100,9 +129,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     mirror, suite, components = package_source()
     suite = os.environ.get("FRESH_MACHINE_SUITE", suite)
     try:
-        command = ["debootstrap", "--variant=minbase", "--include=python3", suite, str(machine), mirror]
-        made = subprocess.run(as_root(*command), capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+        make_base(machine, suite, mirror)
         settings = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
         wanted = re.findall(r'^Acquire::(?:Check-|Retries|https?::).* ".+";$', settings, re.MULTILINE)
         files = {

@@ -14,7 +14,7 @@ from harness import eventually
 
 def interrupt_apply(site: AwsSite) -> None:
     """Begin to apply, and stop it when some of it is made."""
-    command = [sys.executable, "-m", "orthweb", "apply", "-C", str(site.folder), "--yes"]
+    command = [sys.executable, "-m", "orthweb", "apply", "-C", str(site.folder), "--yes", "--no-wait"]
     with subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         log = site.state / "logs/terraform.log"
 

@@ -111,7 +111,7 @@ def test_a_wheel_holds_every_module_and_no_test(tmp_path: Path) -> None:
     }
     wanted = {
         path.relative_to(tools.MODULES).as_posix()
-        for kind in ("*.tf", "*.md")
+        for kind in ("*.tf", "*.md", "boot/*")
         for path in tools.MODULES.rglob(kind)
         if ".terraform" not in path.parts
     }

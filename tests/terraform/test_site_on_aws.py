@@ -48,7 +48,7 @@ def applied(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> AwsSite:
     """A site that `orthweb apply` has made, after a first try that was interrupted in the middle."""
     site = aws_site(tmp_path_factory.mktemp("applied"), aws, _LASTING)
     interrupt_apply(site)
-    done = site.orthweb("apply", "--yes")
+    done = site.orthweb("apply", "--yes", "--no-wait")
     assert done.status == 0, done.all
     (site.folder / "apply.txt").write_text(done.all)
     return site
@@ -189,12 +189,12 @@ def test_the_hosts_may_do_what_they_need_and_no_more(applied: AwsSite) -> None:
 def test_what_would_lose_data_is_named_and_needs_the_sites_name(applied: AwsSite) -> None:
     applied.describe(_LASTING.replace("name: clinic", "name: other-clinic"))
     try:
-        done = applied.orthweb("apply", "--yes")
+        done = applied.orthweb("apply", "--yes", "--no-wait")
         assert done.status == 2, done.all
         assert "This replaces a bucket with what is in it" in done.out
         assert "--confirm other-clinic" in done.err
         assert "nobody can be asked here" in done.err
-        done = applied.orthweb("apply", "--confirm", "clinic")
+        done = applied.orthweb("apply", "--confirm", "clinic", "--no-wait")
         assert done.status == 2 and "the site is called other-clinic" in done.err
     finally:
         applied.describe(_LASTING)

@@ -33,6 +33,7 @@ def test_envoy_takes_its_configuration_without_ipv6_and_with_containers_for_neig
 def validate(files: dict[str, Rendered], root: Path) -> None:
     """Let Envoy itself read the configuration, and the certificates that it names."""
     where = place(root).files
+    assert where.logs is not None
     for folder in (where.pki / "internal", where.logs, where.run):
         Path(folder).mkdir(parents=True, exist_ok=True)
     authority = ensure_authority(Path(where.pki), "test authority")

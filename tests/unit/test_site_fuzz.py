@@ -60,7 +60,7 @@ def test_anything_that_looks_like_yaml_is_a_site_or_an_input_error(text: str) ->
 
 
 @given(st.fixed_dictionaries({}, optional=FIELDS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_values_are_a_site_or_an_input_error(data: dict[str, Any]) -> None:
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(data, text)

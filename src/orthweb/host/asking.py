@@ -89,6 +89,7 @@ class Asking:
 
     def docker_engine(self) -> None:
         """Wait until the engine answers; raises Failure where it has no room left."""
+
         def runs() -> str:
             try:
                 return self._docker.version()
