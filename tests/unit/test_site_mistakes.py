@@ -27,7 +27,8 @@ MISTAKES = [
     # Keys
     (
         "foo: 1",
-        "foo: unknown key: allowed are name, environment, owner, orthanc, web, dicom, tls, storage, envoy, postgresql, aws",
+        "foo: unknown key: allowed are name, environment, owner, orthanc, web, dicom, tls, storage, envoy, "
+        "postgresql, aws",
     ),
     ("web: {prt: 1}", "web.prt: unknown key: did you mean port? allowed are port, redirect_port, allowed_cidrs"),
     ("storage: {bukket: x}", "storage.bukket: unknown key: did you mean bucket? allowed are bucket, endpoint, *"),
