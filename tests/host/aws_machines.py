@@ -152,7 +152,7 @@ def clinic(ground: Ground, cloud: Cloud, roles: Sequence[str] = ROLES) -> Iterat
             if own not in (None, made.host) and role in made.machines:
                 address = made.machines[role].address
                 stack.enter_context(passed_on(own, lambda address=address: address))  # type: ignore[misc]
-        reader.join(420)
+        reader.join(900)
         yield made
 
 
