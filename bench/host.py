@@ -26,9 +26,9 @@ _STEPS = (
     ("the bundle is fetched", r"orthweb-boot: fetching"),
     ("the bundle is installed", r"orthweb-boot: installing it"),
     ("orthweb host up has begun", r"starting: Orthweb"),
-    ("the first Orthanc starts", r"starting: starting orthanc-1$"),
-    ("the others start", r"starting: starting orthanc-2"),
-    ("Envoy starts", r"starting: starting envoy"),
+    ("the first Orthanc starts", r"starting: orthanc-1$"),
+    ("the others start", r"starting: orthanc-2"),
+    ("Envoy starts", r"starting: envoy"),
     ("healthy", r"healthy: primary of clinic"),
 )
 

@@ -67,8 +67,7 @@ class Clinic(TestSite):
 
     def values(self) -> dict[str, Any]:
         """What the hosts are told."""
-        found = self.client("s3").get_object(Bucket=self._bucket(), Key="host/values.json")
-        return dict(json.loads(found["Body"].read()))
+        return dict(json.loads(self.get_object("host/values.json")))
 
     def secret(self, arn: str) -> dict[str, str]:
         """The value of a secret."""
@@ -77,6 +76,20 @@ class Clinic(TestSite):
     def put_secret(self, arn: str, value: dict[str, str]) -> None:
         """Change a secret, as RDS does when it rotates its password."""
         self.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+
+    def tell(self, **changed: Any) -> None:
+        """Tell the hosts something else, as the next apply would."""
+        body = json.dumps({**self.values(), **changed})
+        self.client("s3").put_object(Bucket=self._bucket(), Key="host/values.json", Body=body.encode())
+
+    def put_object(self, key: str, content: bytes) -> None:
+        """Put something into the site's bucket."""
+        self.client("s3").put_object(Bucket=self._bucket(), Key=key, Body=content)
+
+    def get_object(self, key: str) -> bytes:
+        """Take something from the site's bucket."""
+        content: bytes = self.client("s3").get_object(Bucket=self._bucket(), Key=key)["Body"].read()
+        return content
 
     def user_data(self) -> str:
         """What Terraform rendered for the hosts."""

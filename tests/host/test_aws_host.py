@@ -5,6 +5,8 @@ What differs from EC2 is said in `machine` and `cloud`, and in docs/aws-hosts.md
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ from pathlib import Path
 
 import pytest
 from aws_machines import ROLES, Clinic, clinic
-from cloud import cloud
+from cloud import cloud, denied
 from emulator import emulator
 from ground import Ground
 from harness import eventually
+from images import BROKEN_ORTHANC, ENVOY, NEWER_ORTHANC
+from machine import Machine
 from network import Network
 from polling import polling
 from traffic import SLOW, make_images, sending
@@ -111,6 +115,91 @@ def test_a_rotated_password_and_certificate_are_taken_and_nobody_is_interrupted(
     site.machines["secondary"].run("orthweb", "host", "refresh")
 
 
+def test_an_upgrade_takes_another_image_replica_by_replica_and_goes_back_from_one_that_does_not_work(
+    site: Clinic, tmp_path: Path
+) -> None:
+    host, images = site.machines["primary"], make_images(tmp_path, 40)
+    site.tell(images={"orthanc": NEWER_ORTHANC, "envoy": None})
+    with polling(site) as polls, sending(site, images, senders=1, retry=False, environment=SLOW) as transfer:
+        transfer.reach(2)
+        done = host.run("orthweb", "host", "upgrade", timeout=300)
+        assert done.status == 0, done.all
+        transfer.finish()
+    assert not polls.failures
+    assert (transfer.statuses, transfer.troubles) == ([0], [])
+    assert _images(host) == {NEWER_ORTHANC}
+    site.tell(images={"orthanc": BROKEN_ORTHANC, "envoy": None})
+    with polling(site) as polls:
+        done = host.run("orthweb", "host", "upgrade", timeout=300)
+    assert done.status == 1
+    assert "orthanc-1 does not become healthy" in done.err and f"the host runs {NEWER_ORTHANC} again" in done.err
+    assert not polls.failures
+    assert _images(host) == {NEWER_ORTHANC}
+    site.tell(images={"orthanc": NEWER_ORTHANC, "envoy": None})
+    assert host.run("orthweb", "host", "refresh").status == 0
+    assert site.state_of("primary")["state"] == "healthy"
+
+
+def test_another_bundle_is_installed_on_request_and_one_that_was_tampered_with_is_refused(site: Clinic) -> None:
+    host, bundle = site.machines["primary"], site.values()["bundle"]
+    # Of the same wheels: packed once more, it has another SHA-256.
+    packed = gzip.compress(gzip.decompress(site.get_object(bundle["key"])), 1, mtime=1)
+    other = hashlib.sha256(packed).hexdigest()
+    site.put_object("host/other.tar.gz", packed + b"tampered")
+    site.tell(bundle={"key": "host/other.tar.gz", "sha256": other})
+    assert host.run("orthweb", "host", "refresh").status == 0
+    assert f"a newer bundle is there ({other[:12]})" in site.state_of("primary")["message"]
+    done = host.run("orthweb", "host", "upgrade")
+    assert done.status == 1
+    assert "has another SHA-256 than the site says, and is refused" in done.err
+    assert host.sh("readlink /opt/orthweb/current").strip() == bundle["sha256"]
+    site.put_object("host/other.tar.gz", packed)
+    done = host.run("orthweb", "host", "upgrade", timeout=300)
+    assert done.status == 0, done.all
+    assert host.sh("readlink /opt/orthweb/current").strip() == other
+    assert host.run("orthweb", "host", "up").status == 0
+
+
+_NO_PERMISSION = '{"__type": "AccessDeniedException", "Message": "not authorized to perform this"}'
+_SKEWED = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("when", "answer", "said"),
+    [
+        ("Host: secretsmanager.", denied(_NO_PERMISSION), "lacks a permission (secretsmanager:GetSecretValue)"),
+        ("GET /host/values.json", denied(), "values.json: the host's role lacks a permission (s3:GetObject)"),
+        ("GET /host/values.json", "", "values.json: cannot be reached"),
+        ("GET /host/values.json", denied(_SKEWED), "this host's clock says"),
+    ],
+    ids=["no-secret", "no-object", "cut-off", "clock"],
+)
+def test_what_aws_refuses_is_one_line_and_the_site_goes_on(site: Clinic, when: str, answer: str, said: str) -> None:
+    host = site.machines["primary"]
+    site.cloud.fail(when, answer=answer)
+    try:
+        done = host.run("orthweb", "host", "refresh", timeout=200)
+    finally:
+        site.cloud.mend()
+    assert done.status == 1
+    assert said in done.err and "Traceback" not in done.all
+    assert said in site.state_of("primary")["message"]
+    assert site.status_code("/healthz", user=None) == 200
+    assert host.run("orthweb", "host", "refresh").status == 0
+    assert site.state_of("primary")["state"] == "healthy"
+
+
+def test_a_secret_of_another_shape_is_named_and_its_content_is_not(site: Clinic) -> None:
+    host, arn = site.machines["primary"], site.values()["secrets"]["users"]
+    known = site.secret(arn)
+    site.put_secret(arn, {"somebody": "a-password"})
+    done = host.run("orthweb", "host", "refresh")
+    site.put_secret(arn, known)
+    assert done.status == 1
+    assert "has no admin" in done.err and "a-password" not in done.all
+    assert host.run("orthweb", "host", "refresh").status == 0
+
+
 def test_a_host_that_restarts_is_healthy_again_by_itself(site: Clinic) -> None:
     host = site.machines["secondary"]
     host.reboot()
@@ -135,3 +224,8 @@ def _serial(site: Clinic) -> str:
     done = site.curl("/healthz", "--insecure", "--verbose", user=None)
     lines = [line for line in done.err.splitlines() if "expire date" in line or "start date" in line]
     return "\n".join(lines)
+
+
+def _images(host: Machine) -> set[str]:
+    """The images that the Orthanc servers of a host run."""
+    return set(host.sh("docker ps --filter name=orthanc- --format '{{.Image}}'").split()) - {ENVOY}

@@ -37,10 +37,11 @@ class HostState:
     @property
     def words(self) -> str:
         """Both in one line."""
-        return f"{self.state}: {self.message}" if self.message else self.state
+        return self.message if self.state == _QUIET else f"{self.state}: {self.message}"
 
 
-_SILENT = HostState("silent", "has said nothing yet: it boots, or fetches what it runs", "")
+_QUIET = "silent"
+_SILENT = HostState(_QUIET, "has said nothing yet: it boots, or fetches what it runs", "")
 
 
 def host_states(applied: Applied) -> dict[str, HostState]:
@@ -75,6 +76,12 @@ def wait_until_healthy(applied: Applied, voice: Voice) -> None:
                 f"'orthweb connect {role} --log' shows its start; 'orthweb apply' waits again",
             )
         time.sleep(_PAUSE_SECONDS)
+
+
+def as_words(line: str) -> str:
+    """A line of the hosts' log as a person reads it."""
+    state = _state(line)
+    return line if state is None else state.words
 
 
 def _last(applied: Applied, instance: str) -> HostState:

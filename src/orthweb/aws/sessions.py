@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthweb.aws.applied import Applied
+from orthweb.aws.host_states import as_words
 from orthweb.errors import Failure
 from orthweb.site.aws import Aws
 
@@ -106,7 +107,7 @@ def boot_lines(applied: Applied, instances: dict[str, str], since: int) -> Itera
                 role = next((role for id, role in instances.items() if stream.startswith(id)), None)
                 if role is not None and event["eventId"] not in seen:
                     seen[event["eventId"]] = at
-                    fresh.append(Line(role, at, str(event["message"])))
+                    fresh.append(Line(role, at, as_words(str(event["message"]))))
                     newest = max(newest, at)
         seen = {id: at for id, at in seen.items() if at >= newest - _LATE_MS}
         yield sorted(fresh, key=lambda line: line.at)

@@ -78,7 +78,7 @@ class Report:
 
     def _step(self, line: str) -> None:
         self._voice.step(line)
-        self.tell(STARTING, line)
+        self.tell(STARTING, line.removeprefix("starting "))
 
 
 def read_state(file: Path) -> State | None:

@@ -144,7 +144,7 @@ class Stack:
         replicas = self._wanted.place.replicas
         absent = [replica.name for replica in replicas if not self._runs(replica.name)]
         if len(absent) == len(replicas):
-            self._voice.step("waiting for other hosts that prepare the database")
+            self._voice.step("looking whether another host prepares the database")
             with self._alone():
                 self._start(absent[:1])
             absent = absent[1:]
