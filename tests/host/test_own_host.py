@@ -41,6 +41,13 @@ def test_a_second_up_changes_nothing(site: ContainerSite) -> None:
     assert site.ids() == before
 
 
+def test_render_shows_that_nothing_would_change(site: ContainerSite) -> None:
+    done = site.orthweb("render", "--json")
+    assert done.status == 0, done.all
+    assert set(json.loads(done.out).values()) == {"unchanged"}
+    assert "compose.json" in json.loads(done.out)
+
+
 def test_no_container_has_more_than_it_needs(site: ContainerSite) -> None:
     found = site.containers()
     assert set(found) == {"postgresql", "orthanc-1", "orthanc-2", "envoy"}

@@ -73,14 +73,22 @@ def render(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
 
     Passwords are never shown.
     """
+    from orthweb.host.own import OwnHost
     from orthweb.local.config import read_rendered
     from orthweb.local.engine import Engine
+    from orthweb.site.mark import COMPOSE, engine_of
     from orthweb.site.voice import Voice
 
     described, paths = site_here(site, "render", "'orthweb plan' shows what would change there")
-    engine = Engine(described, paths, Voice(say=lambda _: None, warn=warn, step=lambda _: None))
-    files = engine.preview()
-    present = {str(path.relative_to(paths.config)) for path in paths.config.rglob("*") if path.is_file()}
+    voice = Voice(say=lambda _: None, warn=warn, step=lambda _: None)
+    in_containers = engine_of(paths) == COMPOSE
+    files = (OwnHost if in_containers else Engine)(described, paths, voice).preview()
+    # The proxy's filter is no text, and the same in every site.
+    present = {
+        str(path.relative_to(paths.config))
+        for path in paths.config.rglob("*")
+        if path.is_file() and path.suffix != ".wasm"
+    }
     changes: dict[str, str] = {}
     diffs: list[str] = []
     for path in sorted({*files, *present}):

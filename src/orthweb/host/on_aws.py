@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 
 import orthweb
@@ -21,7 +21,7 @@ from orthweb.host.images import ensure_images, image_versions, may_change_schema
 from orthweb.host.installing import install, running_bundle
 from orthweb.host.paths import HostPaths
 from orthweb.host.report import FAILED, HEALTHY, STARTING, STOPPED, WAITING, Report
-from orthweb.host.stack import Stack, Wanted, end, gate_name
+from orthweb.host.stack import Alone, Stack, Wanted, end, gate_name
 from orthweb.host.told import Told
 from orthweb.host.trust import SYSTEM
 from orthweb.host.values import Bundle, HostFile, Values
@@ -116,7 +116,9 @@ class AwsHost:
                 ensure_images(self._docker, new.values(), _bundled_images(), self._say_step)
                 if not schema and old["orthanc"] != new["orthanc"]:
                     self._ask_for_snapshot(old["orthanc"], new["orthanc"])
-                self._roll(told, old, new)
+                # The first new Orthanc may bring the schema up to date: one host at a time.
+                with self._lock(told):
+                    self._roll(told, old, new)
             stack = self._stack(told, new)
             stack.up()
             self._keep(new)
@@ -142,10 +144,10 @@ class AwsHost:
                 continue
             self._report.tell(STARTING, f"upgrading {name} to {mixed[name]}")
             try:
-                self._stack(told, old | mixed).replace(name)
+                self._stack(told, old | mixed, nullcontext).replace(name)
             except Failure as error:
                 self._report.tell(STARTING, f"{name} does not work with {mixed[name]}: going back")
-                self._stack(told, old).up()
+                self._stack(told, old, nullcontext).up()
                 raise Failure(f"{error.message}; the host runs {old[_kind(name)]} again", error.remedy) from None
 
     def _ask_for_snapshot(self, old: str, new: str) -> None:
@@ -176,14 +178,14 @@ class AwsHost:
         if not self._paths.applied.exists() or self._paths.applied.read_text() != text:
             write_file(self._paths.applied, text, 0o644)
 
-    def _stack(self, told: Told, images: dict[str, str]) -> Stack:
-        database, password = told.database_server, told.database["password"]
-        ca = self._asking.database_ca(told)
+    def _stack(self, told: Told, images: dict[str, str], alone: Alone | None = None) -> Stack:
+        held = alone or (lambda: self._lock(told))
+        return Stack(self._wanted(told, images), self._docker, self._report.voice, held, _FINISH_SECONDS)
 
-        def alone() -> AbstractContextManager[None]:
-            return schema_lock(database, password, ca, lambda line: self._report.tell(WAITING, line))
-
-        return Stack(self._wanted(told, images), self._docker, self._report.voice, alone, _FINISH_SECONDS)
+    def _lock(self, told: Told) -> AbstractContextManager[None]:
+        """Hold off the other hosts while an Orthanc may change the database's schema."""
+        password, ca = told.database["password"], self._asking.database_ca(told)
+        return schema_lock(told.database_server, password, ca, lambda line: self._report.tell(WAITING, line))
 
     def _wanted(self, told: Told, images: dict[str, str]) -> Wanted:
         networks = Networks(kept_block(self._paths.network, self._docker, self._project, told.site.name))

@@ -18,7 +18,7 @@ from orthweb.pki import on_machine
 from orthweb.render.compose import DockerHost
 from orthweb.render.containers import ENVOY, POSTGRESQL, Networks, container_files, container_place
 from orthweb.render.orthanc import check_settings, owned_settings
-from orthweb.render.place import Bucket, Secrets
+from orthweb.render.place import Bucket, Rendered, Secrets
 from orthweb.site.bucket_keys import keys
 from orthweb.site.edit import set_certificate
 from orthweb.site.files import Callers, ensure_folder
@@ -122,6 +122,13 @@ class OwnHost:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self.paths.mark.unlink(missing_ok=True)
         self.paths.state.rmdir()
+
+    def preview(self) -> dict[str, Rendered]:
+        """Render what `up` would write, of a site that has been up; nothing that runs is changed."""
+        pair = on_machine.current_server(self.paths)
+        if pair is None:
+            raise Failure(f"{self.site.name} was never up", "run 'orthweb up' first")
+        return self._stack(pair, _FINISH_SECONDS).rendered()
 
     def _say(self, line: str) -> None:
         self.changed = True

@@ -99,15 +99,23 @@ class Stack:
         make_folders(wanted.place, wanted.host)
         put_binary(wanted.host, f"{ENVOY}/view/{gate_name()}", GATE_WASM.read_bytes())
         write_container_files(wanted.host, wanted.files)
-        project = compose_file(wanted.site, wanted.place, wanted.networks, wanted.host, wanted.files)
+        project = self.rendered()[COMPOSE_FILE]
         path = Path(wanted.host.files) / COMPOSE_FILE
         if not path.exists() or path.read_text() != project.text:
             write_file(path, project.text)
         self._hashes = self._compose.hashes()
 
+    def rendered(self) -> dict[str, Rendered]:
+        """All files of the site, and the project of Compose."""
+        wanted = self._wanted
+        project = compose_file(wanted.site, wanted.place, wanted.networks, wanted.host, wanted.files)
+        return {**wanted.files, COMPOSE_FILE: project}
+
     def replace(self, name: str) -> bool:
         """Make one service what is wanted once it has come to rest; False when it was so already. Raises Failure."""
         self.write()
+        if name == ENVOY:
+            return self._ensure_proxy()
         return self._roll(self._replica(name)) if name.startswith("orthanc-") else self._ensure(name)
 
     def restart(self, name: str) -> None:
@@ -165,11 +173,11 @@ class Stack:
     def _rota(self) -> Rota:
         return Rota(self.admin, self._wanted.place, self._write_watched)
 
-    def _ensure_proxy(self) -> None:
+    def _ensure_proxy(self) -> bool:
         if self._differs(ENVOY) and self._runs(ENVOY):
             self._voice.step("letting associations finish")
             drain(self.admin, self._patience)
-        self._ensure(ENVOY)
+        changed = self._ensure(ENVOY)
 
         def serves() -> bool:
             health = healthy_hosts(self.admin)
@@ -177,6 +185,7 @@ class Stack:
             return both and envoy_admin(self.admin, "/ready") is not None
 
         wait_for(serves, _TAKEN_UP_SECONDS, "Envoy to find a healthy Orthanc", remedy="see 'docker logs' of both")
+        return changed
 
     def _ensure(self, name: str) -> bool:
         if not self._differs(name):
