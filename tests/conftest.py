@@ -12,18 +12,21 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_LONGEST = ("test_aws_host.py", "test_site_on_aws.py", "test_own_host.py")
+_LONGEST = ("test_aws_host.py", "test_site_on_aws.py")
+_LATER = ("test_own_host.py", "test_ground.py")
+"""Files that need the images which the first of the longest makes, where they have not been made yet."""
 _SHARED = ("site", "breakable")
 """Fixtures that stay up, with a few percent of a core each, from their first test to the end of the run."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for minutes comes first, so that others run meanwhile; and files with shared sites come last."""
-    ranks: dict[Path, int] = defaultdict(int)
+    ranks: dict[Path, float] = defaultdict(float)
     for item in items:
         used = item.fixturenames if isinstance(item, pytest.Function) else []
         rank = sum((index + 1) * (name in used) for index, name in enumerate(_SHARED))
         ranks[item.path] = max(ranks[item.path], rank)
     for number, name in enumerate(reversed(_LONGEST), 1):
         ranks |= {path: -number for path in ranks if path.name == name}
+    ranks |= {path: 0.5 for path in ranks if path.name in _LATER}
     items.sort(key=lambda item: ranks[item.path])
