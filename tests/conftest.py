@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -29,4 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for number, name in enumerate(reversed(_LONGEST), 1):
         ranks |= {path: -number for path in ranks if path.name == name}
     ranks |= {path: 0.5 for path in ranks if path.name in _LATER}
-    items.sort(key=lambda item: ranks[item.path])
+    # Of those that come last the short ones do, so that no worker is left with a long one.
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (ranks[item.path], -sizes[item.path] if ranks[item.path] >= 1 else 0))
