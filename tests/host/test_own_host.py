@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from container_site import ContainerSite, container_site
 from engine import Engine
-from images import BROKEN_ORTHANC, NEWER_ORTHANC, ORTHANC
+from images import BROKEN_ORTHANC, ENVOY, NEWER_ORTHANC, ORTHANC
 from polling import polling
 from traffic import SLOW, make_images, sending
 
@@ -118,6 +118,32 @@ def test_an_image_that_does_not_work_stops_at_the_first_replica_and_the_site_ans
     assert not polls.failures
     assert site.ids()["orthanc-2"] == before["orthanc-2"]
     site.describe(f"orthanc: {{image: '{ORTHANC}'}}")
+    site.up()
+    assert site.status()["healthy"]
+
+
+def test_an_image_that_is_not_to_be_had_is_named_and_nothing_is_changed(site: ContainerSite) -> None:
+    before = site.ids()
+    site.describe("envoy: {image: 'orthweb.invalid/none:1'}")
+    done = site.orthweb("up")
+    site.describe(f"envoy: {{image: '{ENVOY}'}}")
+    assert done.status == 1
+    assert done.err.startswith("orthweb: image orthweb.invalid/none:1: "), done.err
+    assert site.ids() == before
+
+
+def test_a_port_that_is_taken_is_said_and_the_next_up_goes_on(site: ContainerSite) -> None:
+    engine = site.engine
+    engine.docker("stop", site.ids()["envoy"])
+    taker = engine.docker(
+        "run", "--detach", "--publish", f"0.0.0.0:{site.web_port}:443", "--entrypoint", "sleep", ENVOY, "300"
+    ).strip()
+    try:
+        done = site.orthweb("up")
+    finally:
+        engine.docker("rm", "--force", taker)
+    assert done.status == 1
+    assert "Docker finds a port taken" in done.err
     site.up()
     assert site.status()["healthy"]
 
