@@ -223,6 +223,9 @@ class Stack:
             self._voice.say(f"{'restarted' if name in before else 'started'} {name}")
 
     def _why(self, names: Sequence[str], error: Failure) -> Failure:
+        if not error.message.startswith("docker compose"):
+            # What the engine says of itself, such as of a port that is taken, tells more than the container.
+            return error
         found = self.containers()
         for name in names:
             if name in found and not found[name].well and found[name].state != "created":
