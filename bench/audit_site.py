@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import parse_qs, urlsplit
 
-from orthweb.local.database import connect
 from orthweb.pki import ensure_authority, write_private
 from orthweb.render.place import Database
+from orthweb.running.database import connect
 
 _PAGE = 1000
 _BUCKET = "made-up"

@@ -104,8 +104,8 @@ class BareOrthanc:
         return ["storescu", "-aec", "ORTHANC", "localhost", str(_BARE_DICOM)]
 
     def _make_database(self) -> None:
-        from orthweb.local.database import connect
         from orthweb.render.place import Database
+        from orthweb.running.database import connect
 
         state = self.site.folder / ".orthweb"
         port = json.loads((state / "ports.json").read_text())["postgresql"]

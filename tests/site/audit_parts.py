@@ -17,8 +17,8 @@ from typing import Any, LiteralString
 import psycopg
 from harness import CLIENT_ENVIRONMENT, ORTHWEB, TestSite
 
-from orthweb.local.database import connect
 from orthweb.render.place import Database
+from orthweb.running.database import connect
 
 KINDS = ("missing", "size", "md5", "unreadable", "orphan", "young", "foreign")
 TWO_HOURS = 7200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from orthweb.errors import Failure
 from orthweb.host.cloud import NotYet
 from orthweb.render.place import Database
+from orthweb.running.database import connect
 
 if TYPE_CHECKING:
     import psycopg
@@ -49,30 +49,17 @@ def schema_lock(database: Database, password: str, ca: Path, wait: Callable[[str
         yield
 
 
-def _locked(connection: psycopg.Connection) -> bool:
+def _locked(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_SCHEMA_LOCK,)).fetchone()
     return bool(row and row[0])
 
 
-def _connect(database: Database, password: str, ca: Path) -> psycopg.Connection:
+def _connect(database: Database, password: str, ca: Path) -> psycopg.Connection[tuple[object, ...]]:
     import psycopg
 
-    # What a caller's PGHOSTADDR, PGSERVICE and the like say is meant for another server.
-    for variable in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[variable]
     where = f"database {database.name} at {database.host}:{database.port}"
     try:
-        return psycopg.connect(
-            host=database.host,
-            port=database.port,
-            user=database.user,
-            dbname=database.name,
-            password=password,
-            sslmode="verify-full",
-            sslrootcert=str(ca),
-            connect_timeout=5,
-            autocommit=True,
-        )
+        return connect(database, database.user, database.name, password, ca)
     except psycopg.OperationalError as error:
         said = str(error).strip().splitlines()[-1]
         if "password authentication failed" in said or "no pg_hba.conf entry" in said:

@@ -46,7 +46,6 @@ class Container:
     """`healthy`, `starting`, `unhealthy`; empty where it has no check."""
     image: str
     """The image's id."""
-    image_name: str
     config_hash: str
     """What Compose made it of."""
     labels: dict[str, str]
@@ -64,8 +63,7 @@ class Docker:
 
     def version(self) -> str:
         """The engine's version."""
-        told = self._docker("version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}")
-        return told.split()[0]
+        return self._docker("version", "--format", "{{.Server.Version}}").strip()
 
     def quick_checks(self) -> bool:
         """Whether the engine knows `start_interval` of a health check."""
@@ -91,10 +89,6 @@ class Docker:
     def load(self, file: Path) -> None:
         """Take images from a file that `docker save` wrote."""
         self._docker("load", "--quiet", "--input", str(file), limit=_PULL_SECONDS)
-
-    def tag(self, image: str, name: str) -> None:
-        """Give an image another name."""
-        self._docker("tag", image, name)
 
     def subnets(self, but: str) -> list[str]:
         """The address ranges of the engine's networks, without those of the project `but`."""
@@ -183,7 +177,6 @@ def _container(told: dict[str, Any]) -> Container:
         state=told["State"]["Status"],
         health=(told["State"].get("Health") or {}).get("Status", ""),
         image=told["Image"],
-        image_name=told["Config"]["Image"],
         config_hash=labels.get(_HASH, ""),
         labels=labels,
         started=told["State"].get("StartedAt", ""),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -22,7 +21,7 @@ from orthweb.render.place import Bucket, Rendered, Secrets
 from orthweb.site.bucket_keys import keys
 from orthweb.site.edit import set_certificate
 from orthweb.site.files import Callers, ensure_folder
-from orthweb.site.mark import COMPOSE, check_mark, write_mark
+from orthweb.site.mark import COMPOSE, check_mark, forget, write_mark
 from orthweb.site.model import OwnCertificate, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users
@@ -69,26 +68,16 @@ class OwnHost:
 
     def restart(self, service: str | None, drain_seconds: float) -> None:
         """Restart one container, or all of them one after another: the site answers all the while where it can."""
-        pair = on_machine.current_server(self.paths)
-        stack = self._stack(pair, drain_seconds) if pair else None
-        names = stack.names() if stack else []
-        if stack is None or not names:
-            raise Failure(f"{self.site.name} is not up", "start it with 'orthweb up'")
-        if service is not None and service not in names:
-            raise InputError(f"{service}: no such service", f"the services are {', '.join(names)}")
-        for name in [service] if service else names:
+        nothing = Failure(f"{self.site.name} is not up", "start it with 'orthweb up'")
+        stack, names = self._chosen(service, drain_seconds, nothing, "service")
+        for name in names:
             stack.restart(name)
 
     def logs(self, service: str | None, follow: bool, lines: int) -> None:
         """Show what the containers wrote, on our own standard output; raises Failure or InputError."""
-        pair = on_machine.current_server(self.paths)
-        stack = self._stack(pair, _FINISH_SECONDS) if pair else None
-        names = stack.names() if stack else []
-        if stack is None or not names:
-            raise Failure(f"{self.site.name}: no logs yet", "start the site with 'orthweb up'")
-        if service is not None and service not in names:
-            raise InputError(f"{service}: no such log", f"there are {', '.join(names)}")
-        stack.logs([service] if service else names, follow, lines)
+        nothing = Failure(f"{self.site.name}: no logs yet", "start the site with 'orthweb up'")
+        stack, names = self._chosen(service, _FINISH_SECONDS, nothing, "log")
+        stack.logs(names, follow, lines)
 
     def rotate_certificate(self) -> None:
         """Replace the generated server certificate; a running proxy takes it up without dropping a connection."""
@@ -103,11 +92,7 @@ class OwnHost:
     def use_certificate(self, certificate: Path, key: Path, chain: Path | None) -> None:
         """Check the user's own server certificate, write it into `orthweb.yaml` and show it from now on."""
         self._known()
-        own = OwnCertificate(
-            certificate=str(certificate.absolute()),
-            key=str(key.absolute()),
-            chain=str(chain.absolute()) if chain else None,
-        )
+        own = on_machine.own_files(certificate, key, chain)
         pair = on_machine.adopt_own(self.paths, self.site, own, Callers(), self.voice.warn)
         self.site = set_certificate(self.paths.root, certificate, key, chain)
         self._show(pair)
@@ -116,12 +101,7 @@ class OwnHost:
         """Delete all that Orthweb made for this site; it must be down."""
         if self._docker.containers(project_name(self.site, self.paths)):
             raise Failure(f"{self.site.name} is still up", "stop it with 'orthweb down'")
-        # The mark goes last, so that an interrupted purge can go on.
-        for entry in self.paths.state.iterdir():
-            if entry != self.paths.mark:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        self.paths.mark.unlink(missing_ok=True)
-        self.paths.state.rmdir()
+        forget(self.paths)
 
     def preview(self) -> dict[str, Rendered]:
         """Render what `up` would write, of a site that has been up; nothing that runs is changed."""
@@ -129,6 +109,17 @@ class OwnHost:
         if pair is None:
             raise Failure(f"{self.site.name} was never up", "run 'orthweb up' first")
         return self._stack(pair, _FINISH_SECONDS).rendered()
+
+    def _chosen(self, service: str | None, patience: float, nothing: Failure, what: str) -> tuple[Stack, list[str]]:
+        """The containers of the site that are meant: one service's, or all. Raises `nothing` where there are none."""
+        pair = on_machine.current_server(self.paths)
+        stack = self._stack(pair, patience) if pair else None
+        names = stack.names() if stack else []
+        if stack is None or not names:
+            raise nothing
+        if service is not None and service not in names:
+            raise InputError(f"{service}: no such {what}", f"there are {', '.join(names)}")
+        return stack, [service] if service else names
 
     def _say(self, line: str) -> None:
         self.changed = True

@@ -10,15 +10,14 @@ from typing import Any
 from orthweb.errors import Failure
 from orthweb.host.docker import Container, Docker
 from orthweb.host.own import project_name
-from orthweb.render.containers import ENVOY, POSTGRESQL, Networks
+from orthweb.render.containers import DICOM_PORT, ENVOY, HTTP_PORT, POSTGRESQL, Networks
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.render.place import replica_names
 from orthweb.running.overview import certificates, described, disk_room
 from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.site.model import HEALTH_USER, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_users
-
-_HTTP_PORT, _DICOM_PORT = 8042, 4242
 
 
 def own_status(site: Site, paths: SitePaths) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def own_status(site: Site, paths: SitePaths) -> dict[str, Any]:
         As `orthweb.local.status.status` gives it.
     """
     containers = _containers(site, paths)
-    names = [POSTGRESQL, *(f"orthanc-{number}" for number in range(1, site.orthanc.replicas + 1)), ENVOY]
+    names = [POSTGRESQL, *replica_names(site), ENVOY]
     services = [_service(name, containers.get(name)) for name in names]
     up = any(container.state == "running" for container in containers.values())
     replicas = _replicas(site, paths) if up else []
@@ -96,16 +95,16 @@ def _replicas(site: Site, paths: SitePaths) -> list[dict[str, Any]]:
     probe = OrthancProbe(paths.pki / "internal", read_users(paths)[HEALTH_USER])
     clusters = healthy_hosts(Path(PurePosixPath(paths.config) / ENVOY / "run/envoy.sock"))
     found = []
-    for number in range(1, site.orthanc.replicas + 1):
-        host = networks.address(f"orthanc-{number}")
-        system = probe.get(_HTTP_PORT, "/system", host=host)
+    for name in replica_names(site):
+        host = networks.address(name)
+        system = probe.get(HTTP_PORT, "/system", host=host)
         found.append(
             {
-                "name": f"orthanc-{number}",
-                "healthy": probe.healthy(_HTTP_PORT, host=host),
+                "name": name,
+                "healthy": probe.healthy(HTTP_PORT, host=host),
                 "version": system["Version"] if system else None,
-                "web": clusters.get(WEB_CLUSTER, {}).get(f"{host}:{_HTTP_PORT}", False),
-                "dicom": clusters.get(DICOM_CLUSTER, {}).get(f"{host}:{_DICOM_PORT}", False),
+                "web": clusters.get(WEB_CLUSTER, {}).get(f"{host}:{HTTP_PORT}", False),
+                "dicom": clusters.get(DICOM_CLUSTER, {}).get(f"{host}:{DICOM_PORT}", False),
             }
         )
     return found

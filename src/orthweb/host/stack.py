@@ -150,7 +150,8 @@ class Stack:
 
     def _ensure_replicas(self) -> None:
         replicas = self._wanted.place.replicas
-        absent = [replica.name for replica in replicas if not self._runs(replica.name)]
+        running = {name for name, container in self.containers().items() if container.state == "running"}
+        absent = [replica.name for replica in replicas if replica.name not in running]
         if len(absent) == len(replicas):
             self._voice.step("looking whether another host prepares the database")
             with self._alone():

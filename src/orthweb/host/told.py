@@ -12,7 +12,7 @@ from orthweb.host.trust import database_authorities
 from orthweb.host.values import Values
 from orthweb.pki import describe
 from orthweb.render.containers import ENVOY, VIEW, Networks, container_files, container_place, server_name
-from orthweb.render.place import Bucket, Database, Place, Rendered, Secrets, Versions
+from orthweb.render.place import Bucket, Database, Place, Rendered, Secrets, Versions, replica_names
 from orthweb.site.model import Site
 
 SERVER_PARTS = ("certificate", "key")
@@ -70,8 +70,7 @@ class Told:
     def log_groups(self) -> dict[str, str]:
         """The log group of each container."""
         groups = self.values.log_groups
-        names = [f"orthanc-{number}" for number in range(1, self.site.orthanc.replicas + 1)]
-        return {ENVOY: groups.envoy, **dict.fromkeys(names, groups.containers)}
+        return {ENVOY: groups.envoy, **dict.fromkeys(replica_names(self.site), groups.containers)}
 
     def _pems(self, server: str) -> dict[str, str]:
         given = self.internal

@@ -8,16 +8,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orthweb.errors import Failure, InputError
 from orthweb.local.account import Account, unprivileged
 from orthweb.local.packages import Parts
 from orthweb.render.place import Database
+from orthweb.running.database import connect
 from orthweb.site.files import ensure_folder, write_file
-
-if TYPE_CHECKING:
-    import psycopg
 
 _NEW = ".new"
 
@@ -92,28 +89,6 @@ def ensure_cluster(
     if data.exists():
         data.rmdir()
     os.rename(unfinished, data)
-
-
-def connect(
-    database: Database, user: str, name: str, password: str, ca: Path
-) -> psycopg.Connection[tuple[object, ...]]:
-    """Connect over TLS with a verified server; raises psycopg.OperationalError."""
-    import psycopg
-
-    # What a caller's PGHOSTADDR, PGSERVICE and the like say is meant for another server.
-    for variable in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[variable]
-    return psycopg.connect(
-        host=database.host,
-        port=database.port,
-        user=user,
-        dbname=name,
-        password=password,
-        sslmode="verify-full",
-        sslrootcert=str(ca),
-        connect_timeout=5,
-        autocommit=True,
-    )
 
 
 def answers(database: Database, password: str, ca: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -31,8 +30,8 @@ from orthweb.running.replicas import Rota
 from orthweb.site import bucket_keys
 from orthweb.site.edit import set_certificate
 from orthweb.site.files import ensure_folder
-from orthweb.site.mark import NATIVE, write_mark
-from orthweb.site.model import OwnCertificate, Site
+from orthweb.site.mark import NATIVE, forget, write_mark
+from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import ensure_password, ensure_users, read_password
 from orthweb.site.voice import Voice
@@ -119,7 +118,7 @@ class Engine:
         if not states:
             raise Failure(f"{self.site.name} is not up", "start it with 'orthweb up'")
         if service is not None and service not in states:
-            raise InputError(f"{service}: no such service", f"the services are {', '.join(states)}")
+            raise InputError(f"{service}: no such service", f"there are {', '.join(states)}")
         for name in [service] if service else [name for name in service_names(self.site) if name in states]:
             self.voice.step(f"restarting {name}")
             if name == "envoy":
@@ -162,11 +161,7 @@ class Engine:
     def use_certificate(self, certificate: Path, key: Path, chain: Path | None) -> None:
         """Check the user's own server certificate, write it into `orthweb.yaml` and show it from now on."""
         account = self._known_account()
-        own = OwnCertificate(
-            certificate=str(certificate.absolute()),
-            key=str(key.absolute()),
-            chain=str(chain.absolute()) if chain else None,
-        )
+        own = certificates.own_files(certificate, key, chain)
         pair = certificates.adopt_own(self.paths, self.site, own, account, self.voice.warn)
         self.site = set_certificate(self.paths.root, certificate, key, chain)
         self._show_certificate(pair, account)
@@ -193,12 +188,7 @@ class Engine:
         if self.supervisor.running():
             raise Failure(f"{self.site.name} is still up", "stop it with 'orthweb down'")
         remove_at_boot(self.site, self.paths, self.voice.say)
-        # The mark goes last, so that an interrupted purge can go on.
-        for entry in self.paths.state.iterdir():
-            if entry != self.paths.mark:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        self.paths.mark.unlink(missing_ok=True)
-        self.paths.state.rmdir()
+        forget(self.paths)
 
     def preview(self) -> dict[str, Rendered]:
         """Render what `up` would write, without changing anything; what it would make first is made up."""

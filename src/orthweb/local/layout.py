@@ -16,7 +16,7 @@ from orthweb.local.packages import Parts
 from orthweb.local.sockets import ensure_ports, has_ipv6
 from orthweb.pki.on_machine import ServerPair
 from orthweb.render.gate import GATE_WASM
-from orthweb.render.place import Bucket, Database, Files, Place, Replica, Versions
+from orthweb.render.place import Bucket, Database, Files, Place, Replica, Versions, replica_names
 from orthweb.render.supervisor import Program
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
@@ -47,11 +47,6 @@ def make_layout(
     """Lay the site out; internal ports are chosen once and kept, unless `keep` says that this is a preview."""
     place = _place(site, paths, parts, server, running, keep)
     return Layout(place, _programs(site, paths, parts, postgresql, place))
-
-
-def replica_names(site: Site) -> list[str]:
-    """orthanc-1, orthanc-2, …"""
-    return [f"orthanc-{number}" for number in range(1, site.orthanc.replicas + 1)]
 
 
 def service_names(site: Site) -> list[str]:

@@ -12,6 +12,7 @@ from orthweb.local.layout import service_names
 from orthweb.local.processes import ProcessState, Supervisor
 from orthweb.local.sockets import holder, listeners
 from orthweb.render.envoy_clusters import DICOM_CLUSTER, WEB_CLUSTER
+from orthweb.render.place import replica_names
 from orthweb.running.overview import certificates, described, disk_room
 from orthweb.running.probe import OrthancProbe, healthy_hosts
 from orthweb.site.model import HEALTH_USER, Site
@@ -85,8 +86,7 @@ def replica_states(site: Site, paths: SitePaths) -> list[dict[str, Any]]:
     probe = OrthancProbe(paths.pki / "internal", read_users(paths)[HEALTH_USER])
     clusters = healthy_hosts(paths.run / "envoy.sock")
     found = []
-    for number in range(1, site.orthanc.replicas + 1):
-        name = f"orthanc-{number}"
+    for name in replica_names(site):
         http, dicom = ports.get(f"{name}/http"), ports.get(f"{name}/dicom")
         if http is None or dicom is None:
             found.append({"name": name, "healthy": False, "version": None, "web": False, "dicom": False})

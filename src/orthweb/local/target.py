@@ -10,11 +10,10 @@ from typing import Any
 from orthweb.dicom.tls import TlsFiles
 from orthweb.errors import Failure
 from orthweb.local.host import LocalHost
-from orthweb.local.layout import replica_names
 from orthweb.local.sockets import own_addresses
 from orthweb.pki.of_site import authority
 from orthweb.pki.own_device import own_device
-from orthweb.render.place import Database
+from orthweb.render.place import Database, replica_names
 from orthweb.site import bucket_keys
 from orthweb.site.files import write_file
 from orthweb.site.model import INTERNAL_NAME, Site

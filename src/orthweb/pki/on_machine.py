@@ -62,6 +62,15 @@ def rotate_generated(paths: SitePaths, site: Site, account: Ownership) -> Server
     return _install(paths, issued.fullchain_pem, issued.key_pem, account)
 
 
+def own_files(certificate: Path, key: Path, chain: Path | None) -> OwnCertificate:
+    """Describe a certificate of the user's own by its files, wherever the command is run."""
+    return OwnCertificate(
+        certificate=str(certificate.absolute()),
+        key=str(key.absolute()),
+        chain=str(chain.absolute()) if chain else None,
+    )
+
+
 def adopt_own(
     paths: SitePaths, site: Site, own: OwnCertificate, account: Ownership, warn: Callable[[str], None]
 ) -> ServerPair:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from orthweb.render.files import render
-from orthweb.render.place import Bucket, Database, Files, Place, Rendered, Replica, Secrets, Versions
+from orthweb.render.place import Bucket, Database, Files, Place, Rendered, Replica, Secrets, Versions, replica_names
 from orthweb.site.model import INTERNAL_NAME, Site
 
 VIEW = PurePosixPath("/orthweb")
@@ -37,7 +37,7 @@ CREATE DATABASE orthanc OWNER orthanc;
 """
 # The accounts that the public images make: orthancteam/orthanc, envoyproxy/envoy, Debian's variant of postgres.
 _ORTHANC_USER, _ENVOY_USER, _POSTGRES_USER = 999, 101, 999
-_HTTP_PORT, _DICOM_PORT, _POSTGRES_PORT = 8042, 4242, 5432
+HTTP_PORT, DICOM_PORT, _POSTGRES_PORT = 8042, 4242, 5432
 _FIRST_REPLICA = 10
 _SHOWN = frozenset({"ca.crt", "internal/ca.crt", "internal/authorities.crt"})
 
@@ -101,9 +101,8 @@ def container_place(
     """
     pki, config = VIEW / "pki", VIEW / "config"
     own = Database(INTERNAL_NAME, _POSTGRES_PORT, listen="*", clients=str(networks.inside), sockets=SOCKETS)
-    names = [f"orthanc-{number}" for number in range(1, site.orthanc.replicas + 1)]
     return Place(
-        replicas=tuple(Replica(name, networks.address(name), _HTTP_PORT, _DICOM_PORT) for name in names),
+        replicas=tuple(Replica(name, networks.address(name), HTTP_PORT, DICOM_PORT) for name in replica_names(site)),
         database=database or own,
         bucket=bucket,
         versions=versions,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from orthweb.site.model import Site
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -15,6 +17,11 @@ class Replica:
     host: str
     http_port: int
     dicom_port: int
+
+
+def replica_names(site: Site) -> list[str]:
+    """orthanc-1, orthanc-2, …"""
+    return [f"orthanc-{number}" for number in range(1, site.orthanc.replicas + 1)]
 
 
 @dataclass(frozen=True)

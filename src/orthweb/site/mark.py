@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 from orthweb.errors import InputError
@@ -56,3 +57,12 @@ def storage_kind(site: Site) -> str:
     if storage is None:
         return "filesystem"
     return f"s3 bucket {storage.bucket} at {storage.endpoint or 'the embedded server'}"
+
+
+def forget(paths: SitePaths) -> None:
+    """Delete all that Orthweb made for a site; the mark goes last, so that an interrupted purge can go on."""
+    for entry in paths.state.iterdir():
+        if entry != paths.mark:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    paths.mark.unlink(missing_ok=True)
+    paths.state.rmdir()
