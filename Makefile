@@ -1,12 +1,12 @@
 # Every target makes the environment that it needs first; a second call finds it there.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-host fuzz lint bench docs format lock clean environment environment-dev
+.PHONY: help up down test test-host fuzz lint types modules bench docs format lock clean environment environment-dev
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 CODE := $(wildcard src tests bench scripts)
 TESTS ?=
-JOBS ?= 3
+JOBS ?= 4
 SECONDS ?= 60
 
 help: ## Show this list
@@ -18,7 +18,7 @@ up: environment ## Bring up the demo site in demo/, send a DICOM file to it and 
 down: ## End the demo site (its data stay in demo/)
 	@if [ -d demo ] && [ -x $(BIN)/orthweb ]; then $(BIN)/orthweb down --site demo; else echo "There is no demo site to end."; fi
 
-test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=3 run at a time)
+test: environment-dev ## Run all tests, with real processes (TESTS=path limits them, JOBS=4 run at a time)
 	@$(BIN)/orthweb setup --tests
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
@@ -33,12 +33,17 @@ fuzz: environment-dev ## Look for bytes that break the DICOM parser (SECONDS=60 
 lint: environment-dev ## Check style, types and the Terraform modules
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
+	@$(MAKE) -j2 --output-sync=target types modules
+
+types:
 	@$(BIN)/mypy $(CODE)
+
+modules:
 	@PYTHONPATH=tests/terraform:tests/site $(BIN)/python scripts/compliance_scan.py
 
-bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation, audit and AWS
+bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation, audit, AWS and containers
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws host; do \
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws host containers; do \
 		PYTHONPATH=tests/terraform:tests/site:tests/host $(BIN)/python bench/$$figure.py || exit; \
 	done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from cloud import Cloud
 from elastic_address import passed_on
 from emulator import AMI, REGION, AwsSite, aws_site
 from ground import Ground
-from harness import TestSite, eventually
+from harness import TestSite, eventually, run
 from images import ENVOY, ORTHANC, images_data
 from machine import Machine, machine
 
@@ -106,6 +107,11 @@ class Clinic(TestSite):
         done = self.machines[role].run("orthweb", "host", "status", "--json")
         return dict(json.loads(done.out)) if done.out.startswith("{") else {}
 
+    def says(self, state: str, words: str, role: str = "primary") -> bool:
+        """Whether a host is in this state, with these words."""
+        told = self.state_of(role)
+        return told.get("state") == state and words in told["message"]
+
     def wait_healthy(self, role: str, limit: float = 240) -> None:
         """Wait until a host says that it is healthy."""
         told = f"{role} to be healthy"
@@ -173,3 +179,18 @@ def _hear(process: subprocess.Popen[str], made: Clinic) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         made.said += line
+
+
+def bundle_with_images(folder: Path, host: Machine, image: str) -> bytes:
+    """What `orthweb bundle --images` makes with a host's Docker engine."""
+    (folder / "orthweb.yaml").write_text(f"name: clinic\northanc: {{image: '{image}'}}\nenvoy: {{image: '{ENVOY}'}}\n")
+    words = ("bundle", "--images", "--site", folder, "--output", folder / "bundle.tar.gz")
+    engine = {**os.environ, "DOCKER_HOST": f"unix://{host.root}/run/docker.sock"}
+    done = run([sys.executable, "-m", "orthweb", *words], 200, env=engine)
+    assert done.status == 0, done.all
+    return (folder / "bundle.tar.gz").read_bytes()
+
+
+def orthanc_images(host: Machine) -> set[str]:
+    """The images that the Orthanc servers of a host run."""
+    return set(host.sh("docker ps --filter name=orthanc- --format '{{.Image}}'").split()) - {ENVOY}

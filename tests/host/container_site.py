@@ -21,13 +21,19 @@ from traffic import Image
 
 
 class ContainerSite(TestSite):
-    """A site of its own on a Docker host, with the stand-ins for the public images."""
+    """A site of its own on a Docker host, with the stand-ins for the public images.
+
+    Parameters
+    ----------
+    becoming:
+        What to put before a command to run it as somebody else.
+    """
 
     __test__ = False
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, becoming: Sequence[str] = ()) -> None:
         super().__init__(folder)
-        self.engine, self.host = engine, engine.address
+        self.engine, self.host, self._becoming = engine, engine.address, becoming
         self.init()
         # The engine may live in a network namespace: its ports are then found at an address of that.
         near = "[127.0.0.0/8, 198.18.0.0/15]"
@@ -40,7 +46,8 @@ class ContainerSite(TestSite):
 
     def orthweb(self, *words: str | Path, **options: Any) -> Done:
         """Run a command on this site, where its engine is."""
-        return self.engine.run(sys.executable, "-m", "orthweb", "-C", self.folder, *words, timeout=300, **options)
+        command = (*self._becoming, sys.executable, "-m", "orthweb", "-C", self.folder, *words)
+        return self.engine.run(*command, timeout=300, **options)
 
     def up(self) -> Done:
         """Bring it up; it has to end well."""

@@ -22,6 +22,7 @@ from debian import package
 from ground import CACHE, SYSTEM_PATH, Ground, ended, environment, need_root, sh, started
 from harness import Done, eventually, run
 from network import Network, Place
+from people import Person
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,25 @@ def own_engine(ground: Ground, net: Network, data: Path | None = None) -> Iterat
                 engine.docker("rm", "--force", "--volumes", *left)
         # It ends containerd, which it started.
         ended(process)
+
+
+def let_use(engine: Engine, person: Person) -> tuple[str, ...]:
+    """Let an ordinary user use an engine; gives what to put before a command to run it as them."""
+    socket = Path(engine.environment.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
+    if engine.place is not None:
+        # It is the tests' own, and made no group.
+        os.chown(socket, -1, person.gid)
+        for folder in (socket.parent, *list(socket.parents)[1:3]):
+            folder.chmod(0o711)
+    config = engine.environment.get("DOCKER_CONFIG")
+    if config is not None:
+        shutil.copytree(config, person.home / ".docker")
+    own = {"HOME": person.home, "DOCKER_CONFIG": person.home / ".docker"}
+    groups = f"--groups={person.gid},{socket.stat().st_gid}"
+    return (
+        "setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", groups, "--no-new-privs",
+        "env", *(f"{name}={value}" for name, value in own.items()),
+    )  # fmt: skip
 
 
 def link_data(data: Path, root: Path) -> None:

@@ -21,7 +21,7 @@ from network import Network
 
 ORTHANC = "orthweb.test/orthanc:1"
 NEWER_ORTHANC = "orthweb.test/orthanc:2"
-"""Another image of the same Orthanc, for an upgrade that works."""
+"""Another image of the same Orthanc, which says that its plugin is newer, for an upgrade that works."""
 BROKEN_ORTHANC = "orthweb.test/orthanc:broken"
 """Its Orthanc ends at once, for an upgrade that doesn't."""
 ENVOY = "orthweb.test/envoy:1"
@@ -98,8 +98,8 @@ def _images() -> list[Image]:
         rm -f /usr/lib/*/lib*.a
         echo not-generated >/etc/hostid
         chown -R orthanc:orthanc /var/lib/orthanc /usr/share/orthanc/plugins /etc/hostid""",
-        {NEWER_ORTHANC: ("LABEL version=2",),
-         BROKEN_ORTHANC: ("LABEL version=3", 'ENV STAND_IN_FAULT="its Orthanc ends"')},
+        {NEWER_ORTHANC: ("LABEL org.orthanc-server.postgresql-plugin=5.1",),
+         BROKEN_ORTHANC: ("LABEL org.orthanc-server.postgresql-plugin=5.1", 'ENV STAND_IN_FAULT="its Orthanc ends"')},
     )  # fmt: skip
     envoy = Image(
         ENVOY,

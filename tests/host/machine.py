@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,12 @@ class Machine:
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wdns=/"]
         clean = ["env", "-i", f"PATH={SYSTEM_PATH}", "HOME=/root", "LANG=C.UTF-8"]
         return run(["nsenter", "--target", str(self._first), *spaces, "--", *clean, *words], timeout, **options)
+
+    @contextlib.contextmanager
+    def meanwhile(self, *words: str, timeout: float = 300) -> Iterator[Future[Done]]:
+        """Run a command on the machine beside the body."""
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(self.run, *words, timeout=timeout)
 
     def sh(self, script: str, timeout: float = 120) -> str:
         """Run a shell script on the machine, which must succeed, and give what it wrote."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from container_site import ContainerSite, container_site
-from engine import Engine
+from engine import Engine, let_use
 from images import BROKEN_ORTHANC, ENVOY, NEWER_ORTHANC, ORTHANC
+from people import ordinary_user
 from polling import polling
 from traffic import SLOW, make_images, sending
 
@@ -124,11 +126,11 @@ def test_an_image_that_does_not_work_stops_at_the_first_replica_and_the_site_ans
 
 def test_an_image_that_is_not_to_be_had_is_named_and_nothing_is_changed(site: ContainerSite) -> None:
     before = site.ids()
-    site.describe("envoy: {image: 'orthweb.invalid/none:1'}")
+    site.describe("envoy: {image: '127.0.0.1:1/none:1'}")
     done = site.orthweb("up")
     site.describe(f"envoy: {{image: '{ENVOY}'}}")
     assert done.status == 1
-    assert done.err.startswith("orthweb: image orthweb.invalid/none:1: "), done.err
+    assert done.err.startswith("orthweb: image 127.0.0.1:1/none:1: "), done.err
     assert site.ids() == before
 
 
@@ -175,3 +177,22 @@ def test_down_ends_it_and_up_brings_back_what_was_stored(site: ContainerSite, tm
     assert site.orthweb("status").status == 1
     site.up()
     site.assert_keeps(images)
+
+
+def test_an_ordinary_user_who_may_use_docker_has_a_site_too(engine: Engine, tmp_path: Path) -> None:
+    with ordinary_user() as person:
+        site = ContainerSite(engine, person.home / "site", let_use(engine, person))
+        subprocess.run(["chown", "-R", f"{person.uid}:{person.gid}", site.folder], check=True)
+        try:
+            site.up()
+            assert site.status()["healthy"]
+            for name, told in site.containers().items():
+                assert told["Config"]["User"] == f"{person.uid}:{person.gid}", name
+            images = make_images(tmp_path, 3)
+            with sending(site, images, senders=1, retry=False) as transfer:
+                transfer.finish()
+            site.assert_keeps(images)
+            assert "nothing had to change" in site.up().out
+        finally:
+            down = site.orthweb("down", "--drain", "0", "--purge", "--yes")
+        assert (down.status, site.state.exists()) == (0, False), down.all

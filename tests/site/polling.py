@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness import TestSite, eventually
 
@@ -18,7 +18,8 @@ _PAUSE_SECONDS = 0.02
 class Polls:
     """Two clients: one with a new connection for each request, one that keeps its connection and its cookie."""
 
-    def __init__(self, site: TestSite) -> None:
+    def __init__(self, site: TestSite, paths: Sequence[str]) -> None:
+        self._paths = paths
         self._host, self._port = site.host, site.web_port
         self._context = ssl.create_default_context(cafile=str(site.ca))
         self._credentials = base64.b64encode(f"admin:{site.password()}".encode()).decode()
@@ -43,7 +44,7 @@ class Polls:
     def _poll(self, keep: bool) -> None:
         connection, headers = self._connection(), {"Authorization": f"Basic {self._credentials}"}
         while not self._ended.wait(_PAUSE_SECONDS):
-            for path in _PATHS:
+            for path in self._paths:
                 try:
                     connection.request("GET", path, headers=headers)
                     response = connection.getresponse()
@@ -67,9 +68,9 @@ class Polls:
 
 
 @contextlib.contextmanager
-def polling(site: TestSite) -> Iterator[Polls]:
+def polling(site: TestSite, paths: Sequence[str] = _PATHS) -> Iterator[Polls]:
     """Clients that ask the site while the body runs; it starts when they had their first answers."""
-    polls = Polls(site)
+    polls = Polls(site, paths)
     try:
         polls.more()
         yield polls

@@ -186,7 +186,7 @@ def test_images_need_docker(wheels: Path, tmp_path: Path) -> None:
     words = ("bundle", "--images", "--site", tmp_path, "--wheels", wheels, "--output", tmp_path / "b.tar.gz")
     done = _orthweb(*words, PATH="/nowhere")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "orthweb: --images: docker is not on this machine: install it, or leave --images out\n"
+    assert done.stderr.startswith("orthweb: docker is not on this machine, and the images of a bundle come from it: ")
     stand_in = tmp_path / "bin" / "docker"
     stand_in.parent.mkdir()
     stand_in.write_text('#!/bin/sh\necho "Error response from daemon: No such image: $5" >&2\nexit 1\n')
@@ -194,13 +194,17 @@ def test_images_need_docker(wheels: Path, tmp_path: Path) -> None:
     done = _orthweb(*words, PATH=f"{stand_in.parent}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert re.fullmatch(
-        r"orthweb: --images: docker does not have envoyproxy/envoy:(\S+): docker pull envoyproxy/envoy:\1\n",
+        r"orthweb: docker does not have envoyproxy/envoy:(\S+): docker pull envoyproxy/envoy:\1\n",
         done.stderr,
     )
     stand_in.write_text("#!/bin/sh\necho sha256:1 arm64\n")
     done = _orthweb(*words, PATH=f"{stand_in.parent}:{os.environ['PATH']}")
     assert done.returncode == 2
     assert "is for arm64 here, and the bundle is for amd64: docker pull --platform linux/amd64 " in done.stderr
+    (tmp_path / "orthweb.yaml").write_text(f"name: clinic\nenvoy: {{image: 'envoyproxy/envoy@sha256:{'0' * 64}'}}\n")
+    done = _orthweb(*words, PATH=f"{stand_in.parent}:{os.environ['PATH']}")
+    assert done.returncode == 2
+    assert "is named by its digest, which 'docker save' does not keep: name it by a tag" in done.stderr
     assert not (tmp_path / "b.tar.gz").exists()
 
 

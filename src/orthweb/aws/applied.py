@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthweb.aws.account import Account
-from orthweb.aws.provisioning import aws_of
 from orthweb.aws.state import applied_outputs
 from orthweb.errors import Failure, InputError
+from orthweb.site.aws import aws_of
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.voice import Voice

@@ -17,7 +17,7 @@ from orthweb.aws.state_bucket import ensure_state_bucket
 from orthweb.aws.workspace import Heard, Plan, Workspace
 from orthweb.errors import Failure, InputError
 from orthweb.render.terraform import terraform_values, terraform_warnings
-from orthweb.site.aws import Aws
+from orthweb.site.aws import aws_of
 from orthweb.site.model import Environment, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.voice import Voice
@@ -75,7 +75,7 @@ class Provisioning:
             self._voice.say(f"made the bucket for the state: {aws_of(self.site).state}")
         check_move(self._account, self.paths)
         workspace = Workspace(self.site, self.paths, program, self._voice.step)
-        hosts_run = ensure_bundle(aws_of(self.site), self.paths, self._voice) if bundle else None
+        hosts_run = ensure_bundle(self.site, self.paths, self._voice) if bundle else None
         workspace.prepare(terraform_values(self.site, hosts_run))
         self._workspace = workspace
         self._read_outputs()
@@ -193,15 +193,6 @@ class Provisioning:
     def _read_outputs(self) -> None:
         self._outputs = finished_outputs(self.site.name, self.workspace.outputs())
         keep_outputs(self.paths, self._outputs)
-
-
-def aws_of(site: Site) -> Aws:
-    """The site's section for AWS; raises InputError when it has none."""
-    if site.aws is None:
-        raise InputError(
-            "orthweb.yaml: aws: is missing: this site is on this machine", "'orthweb init --aws' shows one"
-        )
-    return site.aws
 
 
 def _with_ours(found: Remains, site: Mapping[str, Any]) -> Remains:

@@ -54,6 +54,6 @@ def store_gzip(source: IO[bytes], target: IO[bytes]) -> None:
 
 
 def pack_gzip(source: IO[bytes], target: IO[bytes]) -> None:
-    """Compress bytes as gzip, without a name and a time; by the same zlib always to the same."""
-    with gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=6) as packed:
+    """Compress bytes as gzip, quickly, without a name and a time; by the same zlib always to the same."""
+    with gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=1) as packed:
         shutil.copyfileobj(source, packed, 2**20)

@@ -10,9 +10,15 @@ from pathlib import Path
 from orthweb.bundle.archive import same_tar
 from orthweb.bundle.target import Target
 from orthweb.errors import Failure, InputError
+from orthweb.site.model import Site
 
 LIST = "images.json"
 """Names the images by what they are for: `reference` as `orthweb.yaml` has it, `id` and `file`."""
+
+
+def host_images(site: Site) -> dict[str, str]:
+    """The container images of a site's hosts, by what they are for."""
+    return {"orthanc": site.orthanc.image, "envoy": site.envoy.image}
 
 
 def find_images(references: Mapping[str, str], machine: Target) -> dict[str, str]:
@@ -28,17 +34,22 @@ def find_images(references: Mapping[str, str], machine: Target) -> dict[str, str
     Raises
     ------
     InputError
-        An image is for another architecture.
+        An image is for another architecture, or named by its digest, which `docker save` does not keep.
     Failure
         Docker is missing, or does not have the image.
     """
     ids = {}
     for use, reference in sorted(references.items()):
+        if "@" in reference:
+            raise InputError(
+                f"{use}.image: {reference} is named by its digest, which 'docker save' does not keep",
+                "name it by a tag: the bundle's own SHA-256 says what is in it",
+            )
         said = _docker(["image", "inspect", "--format", "{{.Id}} {{.Architecture}}", reference], reference)
         ids[use], _, architecture = said.strip().partition(" ")
         if architecture != machine.architecture:
             raise InputError(
-                f"--images: {reference} is for {architecture} here, and the bundle is for {machine.architecture}",
+                f"{reference} is for {architecture} here, and the bundle is for {machine.architecture}",
                 f"docker pull --platform linux/{machine.architecture} {reference}",
             )
     return ids
@@ -70,10 +81,13 @@ def _docker(words: Sequence[str], reference: str) -> str:
             ["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
         )
     except FileNotFoundError:
-        raise Failure("--images: docker is not on this machine", "install it, or leave --images out") from None
+        raise Failure(
+            "docker is not on this machine, and the images of a bundle come from it",
+            "install it, or leave the images to their registry",
+        ) from None
     if done.returncode == 0:
         return done.stdout
     said = " ".join(done.stderr.split()).removeprefix("Error response from daemon: ")
     if "No such image" in said:
-        raise Failure(f"--images: docker does not have {reference}", f"docker pull {reference}")
-    raise Failure(f"--images: docker: {said or f'ended with {done.returncode}'}")
+        raise Failure(f"docker does not have {reference}", f"docker pull {reference}")
+    raise Failure(f"docker: {said or f'ended with {done.returncode}'}")

@@ -43,13 +43,14 @@ def bundle(
     The same parts give the same bytes. With the wheels in a folder, no network is needed.
     """
     from orthweb.bundle.build import build_bundle, bundle_name
+    from orthweb.bundle.images import host_images
     from orthweb.bundle.target import target
 
     machine = target(architecture)
     wanted = None
     if images:
         described, _ = site_at(site)
-        wanted = {"orthanc": described.orthanc.image, "envoy": described.envoy.image}
+        wanted = host_images(described)
     with speaking("bundle") as voice:
         built = build_bundle(output or Path(bundle_name(architecture)), machine, voice, wheels, wanted)
     if as_json:

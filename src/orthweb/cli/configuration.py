@@ -83,11 +83,11 @@ def render(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     voice = Voice(say=lambda _: None, warn=warn, step=lambda _: None)
     in_containers = engine_of(paths) == COMPOSE
     files = (OwnHost if in_containers else Engine)(described, paths, voice).preview()
-    # The proxy's filter is no text, and the same in every site.
+    # The proxy's filter is no text, and the same in every site; what begins with a dot is not rendered.
     present = {
         str(path.relative_to(paths.config))
         for path in paths.config.rglob("*")
-        if path.is_file() and path.suffix != ".wasm"
+        if path.is_file() and path.suffix != ".wasm" and not path.name.startswith(".")
     }
     changes: dict[str, str] = {}
     diffs: list[str] = []

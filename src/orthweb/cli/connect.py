@@ -41,7 +41,7 @@ def connect(
     from orthweb.aws import sessions
     from orthweb.aws.applied import check_role
     from orthweb.aws.hosts import RUNNING, look_at_hosts
-    from orthweb.aws.provisioning import aws_of
+    from orthweb.site.aws import aws_of
 
     check_role(role, "connect")
     if ssh_config and log:

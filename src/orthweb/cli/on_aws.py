@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def reading(folder: Path) -> Iterator[tuple[Applied, Voice]]:
     """Look at a site on AWS, and show what is being done, while the body does not change it; raises OrthwebError."""
     from orthweb.aws.applied import applied_site
-    from orthweb.aws.provisioning import aws_of
+    from orthweb.site.aws import aws_of
 
     site, paths = site_at(folder)
     aws_of(site)
@@ -30,7 +30,7 @@ def reading(folder: Path) -> Iterator[tuple[Applied, Voice]]:
 def moving(folder: Path, command: str) -> Iterator[tuple[Applied, Voice]]:
     """As `reading`, with the site's lock held and the command in its history: the body changes the site."""
     from orthweb.aws.applied import applied_site
-    from orthweb.aws.provisioning import aws_of
+    from orthweb.site.aws import aws_of
 
     site, paths = site_at(folder)
     aws_of(site)

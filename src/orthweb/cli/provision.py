@@ -161,7 +161,8 @@ def show_outputs(outputs: dict[str, Any]) -> None:
 @contextmanager
 def _provisioning(folder: Path, command: str) -> Iterator[Provisioning]:
     """Let the body work with AWS, with the site's lock held and the command recorded."""
-    from orthweb.aws.provisioning import Provisioning, aws_of
+    from orthweb.aws.provisioning import Provisioning
+    from orthweb.site.aws import aws_of
 
     site, paths = site_at(folder)
     aws_of(site)

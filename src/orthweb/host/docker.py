@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from orthweb.errors import Failure
+from orthweb.site.files import write_file
 
 _SECONDS = 60.0
 _PULL_SECONDS = 3600.0
-# From this version of its API on the engine knows `start_interval`.
-_QUICK_CHECKS = (1, 44)
+# From this version on the engine knows `start_interval`: its API is 1.44 then.
+_QUICK_CHECKS = 25
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _HASH = "com.docker.compose.config-hash"
 
@@ -61,14 +63,19 @@ class Container:
 class Docker:
     """The engine that `docker` reaches. Every method raises Failure when it does not answer or refuses."""
 
+    def __init__(self) -> None:
+        self._version = ""
+        self._images: dict[str, dict[str, Any]] = {}
+
     def version(self) -> str:
         """The engine's version."""
-        return self._docker("version", "--format", "{{.Server.Version}}").strip()
+        if not self._version:
+            self._version = self._docker("version", "--format", "{{.Server.Version}}").strip()
+        return self._version
 
     def quick_checks(self) -> bool:
         """Whether the engine knows `start_interval` of a health check."""
-        told = self._docker("version", "--format", "{{.Server.APIVersion}}").strip()
-        return tuple(int(part) for part in re.findall(r"\d+", told)[:2]) >= _QUICK_CHECKS
+        return int(self.version().partition(".")[0]) >= _QUICK_CHECKS
 
     def root(self) -> Path:
         """Where the engine keeps its images."""
@@ -76,18 +83,21 @@ class Docker:
 
     def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image that it has; None when it has none of that name."""
-        done = _run(["docker", "image", "inspect", name], _SECONDS)
-        if done.returncode != 0 and "no such image" in done.stderr.lower():
-            return None
-        found: list[dict[str, Any]] = json.loads(_checked(done, "docker image inspect"))
-        return found[0]
+        if name not in self._images:
+            done = _run(["docker", "image", "inspect", name], _SECONDS)
+            if done.returncode != 0 and "no such image" in done.stderr.lower():
+                return None
+            (self._images[name],) = json.loads(_checked(done, "docker image inspect"))
+        return self._images[name]
 
     def pull(self, name: str) -> None:
         """Fetch an image from its registry."""
+        self._images.pop(name, None)
         self._docker("pull", "--quiet", name, limit=_PULL_SECONDS)
 
     def load(self, file: Path) -> None:
         """Take images from a file that `docker save` wrote."""
+        self._images.clear()
         self._docker("load", "--quiet", "--input", str(file), limit=_PULL_SECONDS)
 
     def subnets(self, but: str) -> list[str]:
@@ -131,13 +141,25 @@ class Compose:
     """One project of Docker Compose. Every method raises Failure when Compose is missing or refuses."""
 
     def __init__(self, file: Path, project: str) -> None:
+        self._file = file
         self._words = ["--file", str(file), "--project-name", project]
         self._program: list[str] | None = None
 
     def hashes(self) -> dict[str, str]:
-        """What the file makes of each service, in the form that a container is labelled with."""
+        """What the file makes of each service, in the form that a container is labelled with.
+
+        Compose is asked once for each content of the file: it takes longer than all else on a host that is well.
+        """
+        kept = self._file.with_name(f".{self._file.stem}-hashes.json")
+        key = hashlib.sha256(self._file.read_bytes()).hexdigest()
+        with contextlib.suppress(FileNotFoundError, ValueError, LookupError):
+            known = json.loads(kept.read_text())
+            if known["file"] == key:
+                return dict(known["services"])
         told = self._compose("config", "--hash", "*")
-        return dict(line.split(maxsplit=1) for line in told.splitlines() if line.strip())
+        services = dict(line.split(maxsplit=1) for line in told.splitlines() if line.strip())
+        write_file(kept, json.dumps({"file": key, "services": services}) + "\n")
+        return services
 
     def up(self, services: Sequence[str], limit: int) -> None:
         """Make services what the file says, without those that they depend on, and wait until they are healthy."""

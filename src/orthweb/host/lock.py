@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from orthweb.errors import Failure, InputError
@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 900.0
 _PAUSE_SECONDS = 0.2
 
 
-@contextmanager
+@contextlib.contextmanager
 def host_lock(path: Path, command: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the host's lock while the body runs, after another command; the kernel lets go of it when we end.
 
@@ -33,8 +33,10 @@ def host_lock(path: Path, command: str, say: Callable[[str], None]) -> Iterator[
         raise InputError(f"{path}: cannot be written ({error.strerror})", "run this as root") from None
     try:
         _take(handle, path, say)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{command} (pid {os.getpid()})".encode(), 0)
+        # On a full disk who waits is not told for whom.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{command} (pid {os.getpid()})".encode(), 0)
         yield
     finally:
         os.close(handle)

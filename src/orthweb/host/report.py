@@ -67,14 +67,16 @@ class Report:
         self._said = said
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         text = json.dumps(asdict(State(state, message, now, self._version)))
-        write_file(self._file, text + "\n", 0o644)
-        if state != FAILED:
-            # The command line says what it failed of.
-            self._voice.say(said)
-        if self.send is not None:
-            # Not worth failing for: the host is what counts, and the journal has the line.
-            with contextlib.suppress(Failure):
-                self.send(text)
+        try:
+            write_file(self._file, text + "\n", 0o644)
+        finally:
+            if state != FAILED:
+                # The command line says what it failed of.
+                self._voice.say(said)
+            if self.send is not None:
+                # Not worth failing for: the host is what counts, and the journal has the line.
+                with contextlib.suppress(Failure):
+                    self.send(text)
 
     def _step(self, line: str) -> None:
         self._voice.step(line)

@@ -71,6 +71,7 @@ class Stack:
         self.changed = False
         """Whether a container was made, started or taken away."""
         self._hashes: dict[str, str] = {}
+        self._seen: dict[str, Container] | None = None
 
     @property
     def admin(self) -> Path:
@@ -99,10 +100,9 @@ class Stack:
         make_folders(wanted.place, wanted.host)
         put_binary(wanted.host, f"{ENVOY}/view/{gate_name()}", GATE_WASM.read_bytes())
         write_container_files(wanted.host, wanted.files)
-        project = self.rendered()[COMPOSE_FILE]
-        path = Path(wanted.host.files) / COMPOSE_FILE
-        if not path.exists() or path.read_text() != project.text:
-            write_file(path, project.text)
+        path, text = Path(wanted.host.files) / COMPOSE_FILE, self.rendered()[COMPOSE_FILE].text
+        if not path.exists() or path.read_text() != text:
+            write_file(path, text)
         self._hashes = self._compose.hashes()
 
     def rendered(self) -> dict[str, Rendered]:
@@ -133,11 +133,14 @@ class Stack:
     def _cycle(self, name: str) -> None:
         self._voice.step(f"stopping {name}")
         self._docker.stop(self.containers()[name], STOP_SECONDS)
+        self._seen = None
         self._start([name])
 
     def containers(self) -> dict[str, Container]:
-        """What the engine has of the site, by service."""
-        return self._docker.containers(self._project)
+        """What the engine has of the site, by service, as it was found since the last change."""
+        if self._seen is None:
+            self._seen = self._docker.containers(self._project)
+        return self._seen
 
     def names(self) -> list[str]:
         """The services that have a container, in the order in which they start."""
@@ -219,7 +222,9 @@ class Stack:
         try:
             self._compose.up(names, _START_SECONDS)
         except Failure as error:
+            self._seen = None
             raise self._why(names, error) from None
+        self._seen = None
         for name in names:
             self._voice.say(f"{'restarted' if name in before else 'started'} {name}")
 
@@ -239,6 +244,7 @@ class Stack:
             if name not in services(self._wanted.place):
                 self._voice.step(f"stopping {name}")
                 self._docker.remove(container, STOP_SECONDS)
+                self._seen = None
                 self.changed = True
                 self._voice.say(f"removed {name}")
 

@@ -53,7 +53,7 @@ class DockerHost:
     cpus:
         How many processors it has.
     quick_checks:
-        Whether the engine knows `start_interval`: it does from API 1.44 on.
+        Whether the engine knows `start_interval`: it does from Docker 25 on.
     project:
         Name of the Compose project, which the names of its containers and networks begin with.
     owner:

@@ -25,8 +25,8 @@ VIEW = PurePosixPath("/orthweb")
 """Where a container finds its folder `view`."""
 ENVOY, POSTGRESQL = "envoy", "postgresql"
 POSTGRES_PASSWORD = "postgres-password"  # noqa: S105 - the name of a file
-OBJECTS, TEMPORARY = PurePosixPath("/var/lib/orthanc/db"), PurePosixPath("/var/lib/orthanc/tmp")
-"""Where Orthanc keeps its objects, as in its public image, and what it packs for a download."""
+OBJECTS, TEMPORARY = PurePosixPath("/var/lib/orthweb/objects"), PurePosixPath("/var/lib/orthweb/tmp")
+"""Where Orthanc keeps its objects, and what it packs for a download: any account may walk there."""
 RUN = PurePosixPath("/run/orthweb")
 """Where Envoy has the socket of its administration."""
 SOCKETS = PurePosixPath("/var/run/postgresql")

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from orthweb.errors import InputError
 from orthweb.site.fields import Cidr, Section
+
+if TYPE_CHECKING:
+    from orthweb.site.model import Site
 
 _WIDEST, _NARROWEST = 16, 24
 # What S3's bucket names, EC2's groups and tags may not begin with.
@@ -81,6 +85,8 @@ class AwsHosts(Section):
     """Image of the hosts; Debian 13 of the region when absent."""
     disk_gb: Annotated[int, Field(ge=20, le=16384)] = 40
     """Size of each host's disk in GB. The images are not on it."""
+    bundle_images: bool = False
+    """Whether the hosts take their container images from the bucket, where `apply` puts those in Docker here."""
     pubkey_data: str | None = None
     """Public key that may log in over Session Manager's SSH, as text."""
     pubkey_path: str | None = None
@@ -165,3 +171,12 @@ def check_on_aws(name: str, owner: str) -> None:
         )
     if not re.fullmatch(r"[\w .:/=+@-]*", owner):
         raise ValueError("owner: becomes a tag, in which AWS takes letters, digits, spaces and _.:/=+@-")
+
+
+def aws_of(site: Site) -> Aws:
+    """The site's section for AWS; raises InputError when it has none."""
+    if site.aws is None:
+        raise InputError(
+            "orthweb.yaml: aws: is missing: this site is on this machine", "'orthweb init --aws' shows one"
+        )
+    return site.aws

@@ -58,9 +58,12 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o600, owner: tuple
                 os.fchown(file.fileno(), *owner)
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk is told of a handle, which has no name.
+            error.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

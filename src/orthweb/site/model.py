@@ -175,7 +175,7 @@ class S3Storage(Section):
 class Envoy(Section):
     """The Envoy proxy in front."""
 
-    image: Annotated[str, Field(min_length=1)] = "envoyproxy/envoy:v1.40-latest"
+    image: Annotated[str, Field(min_length=1)] = "envoyproxy/envoy:v1.40.0"
     """Container image of Envoy, where the site runs in containers."""
 
 

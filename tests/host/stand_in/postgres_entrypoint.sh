@@ -35,8 +35,18 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     fi
     mkdir -p "$PGDATA"
     chmod 700 "$PGDATA"
+    # initdb wants its user to have a name, which a user that the container was given need not have.
+    if ! getent passwd "$(id -u)" >/dev/null; then
+        NSS_WRAPPER_PASSWD=$(mktemp)
+        NSS_WRAPPER_GROUP=$(mktemp)
+        printf 'postgres:x:%s:%s:PostgreSQL:%s:/bin/false\n' "$(id -u)" "$(id -g)" "$PGDATA" > "$NSS_WRAPPER_PASSWD"
+        printf 'postgres:x:%s:\n' "$(id -g)" > "$NSS_WRAPPER_GROUP"
+        LD_PRELOAD=$(echo /usr/lib/*/libnss_wrapper.so)
+        export LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
+    fi
     # shellcheck disable=SC2086  # several words
     initdb --username="$user" --pwfile=<(printf '%s\n' "$password") ${POSTGRES_INITDB_ARGS:-} -D "$PGDATA"
+    unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
     printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
     pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -p 5432" -w start
     query=(psql -v ON_ERROR_STOP=1 --username "$user" --no-password --no-psqlrc)
