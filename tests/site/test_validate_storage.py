@@ -17,10 +17,10 @@ from harness import TestSite, free_port, own_site, serving
 from s3_faults import FaultInjectingProxy, Passing
 from validating import assert_fails, assert_passes, validate
 
-from orthweb.local.host import encrypted_device
 from orthweb.pki import ensure_authority
 from orthweb.plugins.s3_bucket import Bucket
 from orthweb.plugins.s3_settings import Settings
+from orthweb.running.machine import encrypted_device
 from orthweb.validation import Status
 from orthweb.validation.target import BucketStorage, Inside
 

@@ -113,15 +113,12 @@ def _settings(md5: bool, rate: float | None) -> Settings:
 
 def _inside(described: Site, paths: SitePaths) -> tuple[Inside, str]:
     """Give the view from inside of the site, and the address of its web page."""
+    from orthweb.host.own_target import own_target
     from orthweb.local.target import local_target
 
-    if engine_of(paths) == COMPOSE:
-        raise Failure(
-            f"{described.name}: is in containers, whose index and storage are not audited yet",
-            "'orthweb validate' looks at it from outside",
-        )
+    describe = own_target if engine_of(paths) == COMPOSE else local_target
     with tempfile.TemporaryDirectory(prefix="orthweb-") as scratch:
-        target = local_target(described, paths, Path(scratch))
+        target = describe(described, paths, Path(scratch))
     if target.inside is None:
         raise Failure(f"{described.name}: its index and storage can't be reached from here", "audit it where it runs")
     return target.inside, target.web.address

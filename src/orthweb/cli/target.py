@@ -16,8 +16,6 @@ from orthweb.errors import InputError
 from orthweb.site.mark import COMPOSE, engine_of
 
 if TYPE_CHECKING:
-    from orthweb.site.model import Site
-    from orthweb.site.paths import SitePaths
     from orthweb.validation.target import Credentials, Target
 
 _PANEL = "A site that is not in this folder"
@@ -121,19 +119,12 @@ def _own(site: Path, folder: Path) -> Target:
 
         return aws_target(described, paths)
     if engine_of(paths) == COMPOSE:
-        return _from_outside(described, paths)
+        from orthweb.host.own_target import own_target
+
+        return own_target(described, paths, folder)
     from orthweb.local.target import local_target
 
     return local_target(described, paths, folder)
-
-
-def _from_outside(described: Site, paths: SitePaths) -> Target:
-    """A site in containers, whose inside only its own network sees."""
-    from orthweb.pki.own_device import own_device
-    from orthweb.validation.of_site import outer_target
-
-    names = tuple(described.tls.names) or ("localhost",)
-    return outer_target(described, paths, own_device(paths, described), "localhost", names)
 
 
 def _foreign(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -51,8 +52,17 @@ class Container:
     config_hash: str
     """What Compose made it of."""
     labels: dict[str, str]
-    started: str
+    begun: str
+    """When it began to run, in ISO 8601."""
+    restarts: int
+    """How often the engine has started it again."""
     pid: int
+
+    @property
+    def started(self) -> datetime.datetime:
+        """When it began to run, or ran last."""
+        # Docker gives nanoseconds, which Python does not read.
+        return datetime.datetime.fromisoformat(self.begun.partition(".")[0].removesuffix("Z") + "+00:00")
 
     @property
     def well(self) -> bool:
@@ -129,9 +139,13 @@ class Docker:
 
     def last_line(self, container: Container) -> str:
         """The last line that a container wrote, to tell why it ended."""
-        done = _run(["docker", "logs", "--tail", "20", container.id], _SECONDS)
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = [line.strip() for line in self.log(container, "20") if line.strip()]
         return lines[-1][:300] if lines else "it wrote nothing"
+
+    def log(self, container: Container, lines: str = "all") -> list[str]:
+        """The last lines that a container wrote, or all that the engine has kept."""
+        done = _run(["docker", "logs", "--tail", lines, container.id], _SECONDS)
+        return (done.stdout + done.stderr).splitlines()
 
     def _docker(self, *words: str, limit: float = _SECONDS) -> str:
         return _checked(_run(["docker", *words], limit), f"docker {words[0]}")
@@ -201,7 +215,8 @@ def _container(told: dict[str, Any]) -> Container:
         image=told["Image"],
         config_hash=labels.get(_HASH, ""),
         labels=labels,
-        started=told["State"].get("StartedAt", ""),
+        begun=told["State"].get("StartedAt", ""),
+        restarts=int(told.get("RestartCount", 0)),
         pid=int(told["State"].get("Pid", 0)),
     )
 

@@ -63,21 +63,15 @@ def _containers(site: Site, paths: SitePaths) -> dict[str, Container]:
 def _service(name: str, container: Container | None) -> dict[str, Any]:
     if container is None:
         return {"name": name, "state": "absent", "pid": 0, "uptime_s": 0, "memory_mb": 0.0}
-    running = container.state == "running"
+    running, now = container.state == "running", datetime.datetime.now(datetime.UTC)
     state = (container.health or "running") if running else container.state
     return {
         "name": name,
         "state": "running" if state == "healthy" else state,
         "pid": container.pid,
-        "uptime_s": _seconds_since(container.started) if running else 0,
+        "uptime_s": int((now - container.started).total_seconds()) if running else 0,
         "memory_mb": _memory_mb(container.pid) if running else 0.0,
     }
-
-
-def _seconds_since(started: str) -> int:
-    # Docker gives nanoseconds, which Python does not read.
-    begun = datetime.datetime.fromisoformat(started.partition(".")[0] + "+00:00")
-    return int((datetime.datetime.now(datetime.UTC) - begun).total_seconds())
 
 
 def _memory_mb(pid: int) -> float:

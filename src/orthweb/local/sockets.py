@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
-import re
 import socket
 from collections.abc import Container, Iterable
 from pathlib import Path
@@ -130,18 +128,3 @@ def has_ipv6() -> bool:
 
 def _usable(port: int, avoid: Container[int], taken: Iterable[int]) -> bool:
     return port not in avoid and port not in set(taken) and not listeners(port)
-
-
-def own_addresses() -> list[str]:
-    """The addresses of this machine that others could reach: neither loopback nor link-local."""
-    found = set()
-    with contextlib.suppress(FileNotFoundError):
-        # proc(5): the routing table's leaves, each before the line that says what kind of address it is.
-        leaves = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", Path("/proc/net/fib_trie").read_text())
-        found |= set(leaves)
-    with contextlib.suppress(FileNotFoundError):
-        for line in Path("/proc/net/if_inet6").read_text().splitlines():
-            digits = line.split()[0]
-            found.add(str(ipaddress.IPv6Address(int(digits, 16))))
-    addresses = sorted(map(ipaddress.ip_address, found), key=lambda address: (address.version, int(address)))
-    return [str(address) for address in addresses if not address.is_loopback and not address.is_link_local]

@@ -10,12 +10,11 @@ from typing import Any
 from orthweb.dicom.tls import TlsFiles
 from orthweb.errors import Failure
 from orthweb.local.host import LocalHost
-from orthweb.local.sockets import own_addresses
-from orthweb.pki.of_site import authority
+from orthweb.pki.of_site import another_device
 from orthweb.pki.own_device import own_device
 from orthweb.render.place import Database, replica_names
+from orthweb.running.machine import own_addresses
 from orthweb.site import bucket_keys
-from orthweb.site.files import write_file
 from orthweb.site.model import INTERNAL_NAME, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_password
@@ -32,7 +31,6 @@ from orthweb.validation.target import (
 
 # Where Envoy's documentation and most configurations have it.
 _ENVOY_ADMIN = 9901
-_DEVICE = "orthweb-validation-device"
 
 
 def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
@@ -70,7 +68,7 @@ def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:
         host=LocalHost(site, paths),
         addresses=tuple(own_addresses()),
         internals=tuple(Internal(what, port) for what, found in known.items() for port in found),
-        device=_device(site, paths, device),
+        device=another_device(paths, site, device),
     )
 
 
@@ -129,12 +127,3 @@ def _storage(site: Site, paths: SitePaths, ports: dict[str, int]) -> FolderStora
 def _embedded(site: Site) -> bool:
     storage = site.s3()
     return storage is not None and storage.endpoint is None
-
-
-def _device(site: Site, paths: SitePaths, folder: Path) -> TlsFiles:
-    """A certificate as any device of the site has one; only this validation knows its key."""
-    issued = authority(paths, site).issue_client(_DEVICE)
-    files = TlsFiles(paths.pki / "ca.crt", folder / "device.crt", folder / "device.key")
-    write_file(folder / "device.crt", issued.fullchain_pem, 0o644)
-    write_file(folder / "device.key", issued.key_pem, 0o600)
-    return files

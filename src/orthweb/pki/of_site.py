@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from orthweb.dicom.tls import TlsFiles
 from orthweb.pki.authority import Authority, ensure_authority
 from orthweb.pki.export import export_device
 from orthweb.site.files import ensure_folder, write_file
 from orthweb.site.model import Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import new_password
+
+_ANOTHER = "orthweb-validation-device"
 
 
 def authority(paths: SitePaths, site: Site) -> Authority:
@@ -51,3 +54,12 @@ def issue_device(
     ensure_folder(paths.pki / "devices")
     write_file(paths.pki / "devices" / f"{name}.crt", issued.certificate_pem, 0o644)
     return written
+
+
+def another_device(paths: SitePaths, site: Site, folder: Path) -> TlsFiles:
+    """Issue a certificate as any device of the site has one, into an empty folder: only the caller knows its key."""
+    issued = authority(paths, site).issue_client(_ANOTHER)
+    files = TlsFiles(paths.pki / "ca.crt", folder / "device.crt", folder / "device.key")
+    write_file(folder / "device.crt", issued.fullchain_pem, 0o644)
+    write_file(folder / "device.key", issued.key_pem, 0o600)
+    return files

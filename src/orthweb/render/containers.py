@@ -37,7 +37,7 @@ CREATE DATABASE orthanc OWNER orthanc;
 """
 # The accounts that the public images make: orthancteam/orthanc, envoyproxy/envoy, Debian's variant of postgres.
 _ORTHANC_USER, _ENVOY_USER, _POSTGRES_USER = 999, 101, 999
-HTTP_PORT, DICOM_PORT, _POSTGRES_PORT = 8042, 4242, 5432
+HTTP_PORT, DICOM_PORT, POSTGRES_PORT = 8042, 4242, 5432
 _FIRST_REPLICA = 10
 _SHOWN = frozenset({"ca.crt", "internal/ca.crt", "internal/authorities.crt"})
 
@@ -100,7 +100,7 @@ def container_place(
         Name of the file of the DICOM gate: another filter has another name.
     """
     pki, config = VIEW / "pki", VIEW / "config"
-    own = Database(INTERNAL_NAME, _POSTGRES_PORT, listen="*", clients=str(networks.inside), sockets=SOCKETS)
+    own = Database(INTERNAL_NAME, POSTGRES_PORT, listen="*", clients=str(networks.inside), sockets=SOCKETS)
     return Place(
         replicas=tuple(Replica(name, networks.address(name), HTTP_PORT, DICOM_PORT) for name in replica_names(site)),
         database=database or own,

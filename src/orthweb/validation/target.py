@@ -103,10 +103,14 @@ class DatabaseAddress:
 
     Parameters
     ----------
+    host:
+        Name in its certificate.
     ca:
         Who has to have signed its certificate.
     connections:
         How many connections each Orthanc server may open.
+    address:
+        Where it is, for a name that only the Orthanc servers can look up.
     """
 
     host: str
@@ -116,6 +120,7 @@ class DatabaseAddress:
     password: str = field(repr=False)
     ca: Path
     connections: int
+    address: str | None = None
 
 
 @dataclass(frozen=True)

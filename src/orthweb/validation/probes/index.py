@@ -178,4 +178,6 @@ def use_schema(look: Look, connection: Connection) -> None:
 
 def _resolved(address: DatabaseAddress) -> str:
     """The address behind the name, for libpq not to take another one from PGHOSTADDR; raises OSError."""
+    if address.address is not None:
+        return address.address
     return str(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][4][0])
