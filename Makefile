@@ -43,7 +43,7 @@ modules:
 
 bench: environment-dev ## Measure start-up, ingest, idle clients, DICOM transfer, validation, audit, AWS and containers
 	@$(BIN)/orthweb setup --tests
-	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws host containers; do \
+	@for figure in startup ingest idle dicom_send dicom_receive dicom_latency dicom_site validation audit aws host failover containers; do \
 		PYTHONPATH=tests/terraform:tests/site:tests/host $(BIN)/python bench/$$figure.py || exit; \
 	done
 

@@ -13,9 +13,10 @@ unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALEN
 cd "$(dirname "$0")/.."
 
 level=${1:-run}
+# Of what the tests and linters bring, most is never imported: Python compiles the rest when it is.
 case $level in
-    run) lock=requirements.lock ;;
-    dev) lock=requirements-dev.lock ;;
+    run) lock=requirements.lock compile=--compile ;;
+    dev) lock=requirements-dev.lock compile=--no-compile ;;
     *) echo "scripts/environment.sh: '$level': write run or dev" >&2; exit 2 ;;
 esac
 
@@ -97,7 +98,7 @@ fi
 rm -f .venv/ready-*
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
 # Wheels only: nothing of somebody else's is built, or run, on this machine to install it.
-pip install --require-hashes --only-binary :all: --requirement "$lock" ||
+pip install "$compile" --require-hashes --only-binary :all: --requirement "$lock" ||
     stop 1 "could not install what $lock names: see the lines above"
 pip install --no-deps --no-build-isolation --editable . || stop 1 'could not install orthweb itself: see the lines above'
 echo "$(pwd -P) $(readlink -f .venv/bin/python)" >.venv/place

@@ -115,6 +115,9 @@ def test_a_new_setting_and_another_image_reach_each_replica_without_a_failed_req
     site: ContainerSite, tmp_path: Path
 ) -> None:
     before, images = site.ids(), make_images(tmp_path, 60)
+    # The image has a variable of this name. (What `${HOME}` stands for, Orthanc looks up itself, in every engine.)
+    name = "Clinic of $HOME"
+    site.describe(f"orthanc: {{settings: {{Name: '{name}'}}}}")
     site.describe("orthanc: {modalities: {ct1: {ae_title: CT1, host: 127.0.0.1, port: 4242}}}")
     site.describe(f"orthanc: {{image: '{NEWER_ORTHANC}'}}")
     with polling(site) as polls, sending(site, images, senders=2, retry=False, environment=SLOW) as transfer:
@@ -125,7 +128,7 @@ def test_a_new_setting_and_another_image_reach_each_replica_without_a_failed_req
     assert (transfer.statuses, transfer.troubles) == ([0, 0], [])
     after = site.ids()
     assert {name for name in after if after[name] != before[name]} == {"orthanc-1", "orthanc-2"}
-    assert site.json("/modalities") == ["ct1", "orthweb"]
+    assert (site.json("/modalities"), site.json("/system")["Name"]) == (["ct1", "orthweb"], name)
     site.assert_keeps(images)
 
 

@@ -117,8 +117,13 @@ def first_step(work: Work, role: str, looks: Looks) -> Step:
     return settled if settled.action is Action.REFUSE else step
 
 
-def bring_up(work: Work, role: str) -> Look:
+def bring_up(work: Work, role: str, looks: Looks | None = None) -> Look:
     """Start a host where it is stopped, and wait until it is healthy, or only runs where that is forced.
+
+    Parameters
+    ----------
+    looks:
+        What was just seen: a look at a dead host takes its time.
 
     Raises
     ------
@@ -127,7 +132,7 @@ def bring_up(work: Work, role: str) -> Look:
     """
     began, told = time.monotonic(), ""
     while True:
-        looks = look(work.applied, work.doors)
+        looks = looks or look(work.applied, work.doors)
         waited = time.monotonic() - began
         step = next_step(looks[role], _holder(looks), _now(), waited, work.timeout, work.force)
         if step.action is Action.MOVE:
@@ -144,6 +149,7 @@ def bring_up(work: Work, role: str) -> Look:
             told = line
         work.voice.step(f"waiting for {role}, {waited:.0f} of at most {work.timeout:.0f} s: {step.why}")
         time.sleep(_PAUSE_SECONDS)
+        looks = None
 
 
 def move_address(work: Work, role: str) -> None:

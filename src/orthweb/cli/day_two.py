@@ -76,7 +76,7 @@ def failover(
             return
         moved = not looks[target].host.holds_address
         if moved:
-            _move(work, target)
+            _move(work, target, looks)
         else:
             voice.say(f"{applied.address} is at {target} already")
         with work.timed("asked for the site from outside"):
@@ -94,13 +94,13 @@ def failover(
         )
 
 
-def _move(work: Work, target: str) -> None:
+def _move(work: Work, target: str, looks: Looks) -> None:
     from orthweb.aws import moving as steps
 
     steps.remember(work.applied.paths, target)
     try:
         with work.timed(f"{target} is ready"):
-            steps.bring_up(work, target)
+            steps.bring_up(work, target, looks)
     except Failure:
         # Nothing has moved: the next call chooses anew.
         steps.forget(work.applied.paths)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from orthweb.render.files import render
@@ -171,13 +171,18 @@ def _of_orthanc(
         if path.startswith(f"{name}/"):
             # Secret parts are where the public image looks for secrets.
             folder = "secrets" if content.secret else "etc"
-            files[f"{name}/{folder}/{path.removeprefix(name + '/')}"] = content
+            files[f"{name}/{folder}/{path.removeprefix(name + '/')}"] = _literally(content)
     for path in ("orthanc/health.lua", "postgresql/pgpass"):
         files[f"{name}/view/config/{path}"] = rendered[path]
     # Without one, the image would write it to a disk that is read-only; DCMTK asks for it when it makes UIDs.
     digest = hashlib.sha256(f"{site.name} {name} {place.replicas[0].host}".encode()).hexdigest()
     files[f"{name}/view/hostid"] = Rendered(digest[:8] + "\n")
     return files
+
+
+def _literally(content: Rendered) -> Rendered:
+    """Write the dollar signs of JSON otherwise: the public image puts variables in the place of `$NAME`."""
+    return replace(content, text=content.text.replace("$", "\\u0024"))
 
 
 def _pki(service: str, pems: Pems, *names: str) -> dict[str, Rendered]:
