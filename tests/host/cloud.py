@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -180,6 +181,9 @@ def cloud(ground: Ground, net: Network, emulator: Emulator, names: Sequence[str]
     finally:
         database.stop()
         ended(front)
+        # Another site of this run has a cloud of its own.
+        for each in (folder, disk):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _cluster(database: Database, issued: Path, key: Path) -> None:

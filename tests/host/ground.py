@@ -118,8 +118,11 @@ def tidy(ground: Ground) -> None:
             eventually(lambda ids=ids: not any(_lives(each) for each in ids), 5)  # type: ignore[misc]
     for name in spaces:
         sh("ip", "netns", "delete", name)
-    if Path(f"/sys/class/net/{ground.name}").exists():
-        sh("ip", "link", "delete", ground.name)
+    link = Path(f"/sys/class/net/{ground.name}")
+    if link.exists():
+        # The kernel may take it away by itself meanwhile, as it does with those in namespaces.
+        subprocess.run(["ip", "link", "delete", ground.name], capture_output=True, check=False)
+        eventually(lambda: not link.exists(), 10, f"{ground.name} to be gone")
     _unmount(ground.run)
     _unmount(ground.disk)
     for group in _groups(ground):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orthweb.errors import Failure
@@ -57,6 +57,9 @@ class Rota:
             yield self._rests(replica, limit)
         finally:
             self._hand_out(())
+        # Until then nobody else may leave: the proxy would have nobody to hand a request to.
+        with suppress(Failure):
+            wait_for(lambda: self._serves(replica), _TAKEN_UP_SECONDS, f"Envoy to take {replica.name} back")
 
     def _hand_out(self, leaving: Container[str]) -> None:
         self._write(endpoint_files(self._place, leaving))
