@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from orthweb.dicom.tls import TlsFiles
-from orthweb.errors import Failure
 from orthweb.host.docker import Container, Docker
 from orthweb.host.own import project_name
 from orthweb.pki.of_site import another_device
-from orthweb.pki.own_device import own_device
 from orthweb.render.containers import DICOM_PORT, ENVOY, HTTP_PORT, POSTGRES_PORT, POSTGRESQL, Networks
 from orthweb.render.place import Database, replica_names
 from orthweb.running.machine import Machine, own_addresses
+from orthweb.running.target import rendered_configuration, target_here
 from orthweb.site import bucket_keys
 from orthweb.site.model import INTERNAL_NAME, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_password
-from orthweb.validation.of_site import outer_target
 from orthweb.validation.target import (
     BucketStorage,
     DatabaseAddress,
@@ -76,10 +72,7 @@ def own_target(site: Site, paths: SitePaths, device: Path) -> Target:
     InputError
         A file of it is damaged.
     """
-    if not (paths.pki / "ca.crt").exists() or not (paths.state / "network").exists():
-        raise Failure(f"{paths.root}: this site has never been up", "bring it up with 'orthweb up'")
-    names = tuple(site.tls.names) or ("localhost",)
-    return outer_target(site, paths, own_device(paths, site), "localhost", names, _inside(site, paths, device))
+    return target_here(site, paths, paths.state / "network", lambda: _inside(site, paths, device))
 
 
 def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:
@@ -88,7 +81,13 @@ def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:
     tls = TlsFiles(internal / "ca.crt", internal / "envoy.crt", internal / "envoy.key")
     replicas = tuple(
         ReplicaAddress(
-            name, networks.address(name), HTTP_PORT, DICOM_PORT, tls, INTERNAL_NAME, _configuration(paths, name)
+            name,
+            networks.address(name),
+            HTTP_PORT,
+            DICOM_PORT,
+            tls,
+            INTERNAL_NAME,
+            rendered_configuration(paths.config / name / "etc/orthanc.json"),
         )
         for name in replica_names(site)
     )
@@ -121,14 +120,6 @@ def _storage(site: Site, paths: SitePaths) -> FolderStorage | BucketStorage:
     ca = paths.root / storage.ca if storage.ca else None
     endpoint = storage.endpoint.rstrip("/")
     return BucketStorage(endpoint, storage.bucket, storage.region, storage.root_path, ca, access, secret)
-
-
-def _configuration(paths: SitePaths, name: str) -> dict[str, Any]:
-    path = paths.config / name / "etc/orthanc.json"
-    try:
-        return dict(json.loads(path.read_text()))
-    except (FileNotFoundError, ValueError):
-        raise Failure(f"{path}: is missing or damaged", "'orthweb up' writes it anew") from None
 
 
 def _service(name: str, container: Container | None) -> Service:

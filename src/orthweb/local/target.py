@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from orthweb.dicom.tls import TlsFiles
-from orthweb.errors import Failure
 from orthweb.local.host import LocalHost
 from orthweb.pki.of_site import another_device
-from orthweb.pki.own_device import own_device
 from orthweb.render.place import Database, replica_names
 from orthweb.running.machine import own_addresses
+from orthweb.running.target import rendered_configuration, target_here
 from orthweb.site import bucket_keys
 from orthweb.site.model import INTERNAL_NAME, Site
 from orthweb.site.paths import SitePaths
 from orthweb.site.secrets import read_password
-from orthweb.validation.of_site import outer_target
 from orthweb.validation.target import (
     BucketStorage,
     DatabaseAddress,
@@ -48,10 +45,7 @@ def local_target(site: Site, paths: SitePaths, device: Path) -> Target:
     InputError
         A file of it is damaged.
     """
-    if not (paths.pki / "ca.crt").exists() or not (paths.state / "ports.json").exists():
-        raise Failure(f"{paths.root}: this site has never been up", "bring it up with 'orthweb up'")
-    names = tuple(site.tls.names) or ("localhost",)
-    return outer_target(site, paths, own_device(paths, site), "localhost", names, _inside(site, paths, device))
+    return target_here(site, paths, paths.state / "ports.json", lambda: _inside(site, paths, device))
 
 
 def _inside(site: Site, paths: SitePaths, device: Path) -> Inside:
@@ -81,17 +75,8 @@ def _replica(name: str, ports: dict[str, int], paths: SitePaths) -> ReplicaAddre
         ports[f"{name}/dicom"],
         TlsFiles(internal / "ca.crt", internal / "envoy.crt", internal / "envoy.key"),
         INTERNAL_NAME,
-        _configuration(paths, name),
+        rendered_configuration(paths.config / name / "orthanc.json"),
     )
-
-
-def _configuration(paths: SitePaths, name: str) -> dict[str, Any]:
-    path = paths.config / name / "orthanc.json"
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        raise Failure(f"{path}: is missing or damaged", "'orthweb up' writes it anew") from None
-    return dict(found)
 
 
 def _database(ports: dict[str, int], paths: SitePaths, replicas: Sequence[ReplicaAddress]) -> DatabaseAddress:
